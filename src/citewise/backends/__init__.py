@@ -1,0 +1,1 @@
+"""Who writes the answer: the papers' own sentences, or a language model."""

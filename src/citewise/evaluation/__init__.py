@@ -1,0 +1,1 @@
+"""Measures of answers, citations, retrieval and checking on fixed questions."""

@@ -1,0 +1,1 @@
+"""Papers in SQLite, passages in Chroma, words in tantivy, behind one door."""

@@ -1,0 +1,486 @@
+"""The values that travel between the rooms of citewise: frozen, typed, without behaviour of weight.
+
+Offsets are Unicode code points, scores are floats, times are milliseconds, dates are ISO 8601 and
+never finer than what the source says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+
+
+def sha256_of(text: str) -> str:
+    """Hex SHA-256 of the UTF-8 bytes of ``text``; lone surrogates are kept as they are."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a paper was read."""
+
+    source: str
+    """Name of the reader, such as ``daily-papers``."""
+    file: str
+    """File name as given, without its folder; ``-`` for standard input."""
+    line: int
+    """First line of the record, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One paper as its sources describe it; ``None`` where they don't say."""
+
+    id: str
+    """Given by the source, or derived from title and abstract."""
+    title: str
+    abstract: str
+    authors: tuple[str, ...] = ()
+    author_count: int | None = None
+    published: str | None = None
+    """ISO 8601: ``2024-10-12``, ``2024-10`` or ``2024``."""
+    date_text: str | None = None
+    """The date as the source prints it, kept even where it has no year (``Aug 25``)."""
+    url: str | None = None
+    source: str | None = None
+    """Name of the reader that first brought the paper."""
+    organization: str | None = None
+    arxiv_id: str | None = None
+    doi: str | None = None
+    places: tuple[Place, ...] = ()
+
+    def to_dict(self, *, abstract: bool = False) -> Json:
+        """The interface's PAPER object; with the abstract only when asked for."""
+        value: Json = {
+            "id": self.id,
+            "title": self.title,
+            "authors": list(self.authors),
+            "author_count": self.author_count,
+            "published": self.published,
+            "url": self.url,
+            "source": self.source,
+            "organization": self.organization,
+            "date_text": self.date_text,
+            "arxiv_id": self.arxiv_id,
+            "doi": self.doi,
+        }
+        if abstract:
+            value["abstract"] = self.abstract
+            value["places"] = [
+                {"source": p.source, "file": p.file, "line": p.line} for p in self.places
+            ]
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A record that could not become a paper, and why."""
+
+    file: str
+    line: int
+    """First line of the record, counted from 1; 0 when the whole file is meant."""
+    reason: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Words of an abstract: ``abstract[start:end] == text``, always."""
+
+    start: int
+    end: int
+    text: str
+    sha256: str
+
+    @classmethod
+    def of(cls, abstract: str, start: int, end: int) -> Span:
+        """The span of ``abstract`` from ``start`` to ``end``; raises ValueError outside of it."""
+        if not 0 <= start < end <= len(abstract):
+            raise ValueError(
+                f"span {start}:{end} lies outside a text of {len(abstract)} characters"
+            )
+        text = abstract[start:end]
+        return cls(start, end, text, sha256_of(text))
+
+    def to_dict(self) -> Json:
+        """The interface's SPAN object."""
+        return {"start": self.start, "end": self.end, "text": self.text, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to search in; empty fields do not restrict."""
+
+    since: str | None = None
+    """Earliest date, ISO 8601 of any precision, inclusive."""
+    until: str | None = None
+    """Latest date, ISO 8601 of any precision, inclusive."""
+    source: str | None = None
+    author: str | None = None
+    """Part of an author's name, in any case."""
+    papers: tuple[str, ...] = ()
+    """Ids; empty for all."""
+
+    def __bool__(self) -> bool:
+        return self != Filters()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A paper found for a query, with its best passage."""
+
+    rank: int
+    paper: Paper
+    score: float
+    """Fused score, comparable within one search only."""
+    passage: Span
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    dense_score: float | None = None
+    """Cosine of the query and the paper's best passage, -1 to 1."""
+    lexical_score: float | None = None
+    """BM25 of the paper, 0 and up."""
+
+    def to_dict(self) -> Json:
+        """The interface's hit object."""
+        return {
+            "rank": self.rank,
+            "paper": self.paper.to_dict(),
+            "score": self.score,
+            "passage": self.passage.to_dict(),
+            "dense_rank": self.dense_rank,
+            "lexical_rank": self.lexical_rank,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Ranked papers and how long it took to find them."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    timings_ms: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+    """What a person should know about this search ('12 papers are not embedded yet')."""
+
+    def to_dict(self) -> Json:
+        """The interface's search object."""
+        return {
+            "query": self.query,
+            "hits": [hit.to_dict() for hit in self.hits],
+            "timings_ms": dict(self.timings_ms),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A sentence of a paper that an answer may cite, under a number."""
+
+    n: int
+    """Number under which it is offered to the writer, from 1."""
+    paper: Paper
+    span: Span
+    score: float
+    """How well it answers the question; 0 to 1 within one question."""
+    ordinal: int
+    """Position among the abstract's sentences, from 0."""
+    paper_rank: int
+    """Rank of its paper in the search, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class QuestionKind(StrEnum):
+    """What sort of answer a question wants."""
+
+    FACT = "fact"
+    NUMBER = "number"
+    DEFINITION = "definition"
+    COMPARISON = "comparison"
+    LIST = "list"
+    OVERVIEW = "overview"
+    HOW = "how"
+    YES_NO = "yes_no"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question made ready for searching."""
+
+    text: str
+    """As the person typed it."""
+    standalone: str
+    """With the history folded in."""
+    kind: QuestionKind = QuestionKind.FACT
+    filters: Filters = field(default_factory=Filters)
+    focus: tuple[str, ...] = ()
+    """Ids of the papers that earlier turns were about, most recent first."""
+
+
+class Verdict(StrEnum):
+    """What the checker says of a sentence."""
+
+    SUPPORTED = "supported"
+    PARTLY = "partly"
+    UNSUPPORTED = "unsupported"
+    UNCITED = "uncited"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Whether a claim is backed by the words it cites."""
+
+    support: float
+    """Probability that it is, 0 to 1."""
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    """What speaks against it, in words a person can read; empty when nothing does."""
+
+    @property
+    def supported(self) -> bool:
+        """True for the verdict ``supported`` alone."""
+        return self.verdict is Verdict.SUPPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer."""
+
+    text: str
+    """Without citation markers and list marks."""
+    citations: tuple[int, ...]
+    support: float
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+    def to_dict(self) -> Json:
+        """The interface's sentence object."""
+        return {
+            "text": self.text,
+            "citations": list(self.citations),
+            "support": round(self.support, 4),
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A paper that an answer cites, and the words of it."""
+
+    n: int
+    paper: Paper
+    spans: tuple[Span, ...]
+
+    def to_dict(self) -> Json:
+        """The interface's citation object."""
+        return {
+            "n": self.n,
+            "paper": self.paper.to_dict(),
+            "spans": [span.to_dict() for span in self.spans],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """A paper that was looked at for an answer."""
+
+    rank: int
+    paper_id: str
+    title: str
+    score: float
+
+    def to_dict(self) -> Json:
+        """The interface's retrieved object."""
+        return {
+            "rank": self.rank,
+            "paper_id": self.paper_id,
+            "title": self.title,
+            "score": round(self.score, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a language model was asked to do; zeros without one."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.calls + other.calls,
+        )
+
+    def to_dict(self) -> Json:
+        """The interface's usage object."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "calls": self.calls,
+        }
+
+
+class Effort(StrEnum):
+    """How much time a question may take."""
+
+    QUICK = "quick"
+    NORMAL = "normal"
+    DEEP = "deep"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A checked answer with everything needed to prove it again."""
+
+    id: str
+    question: str
+    standalone_question: str
+    text: str
+    """Markdown with ``[1]`` markers."""
+    answered: bool
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    retrieved: tuple[Retrieved, ...]
+    confidence: float
+    backend: str
+    effort: Effort
+    usage: Usage
+    timings_ms: Mapping[str, float]
+    library: str
+    """Fingerprint of the library that was asked."""
+    kind: QuestionKind = QuestionKind.FACT
+    reason: str | None = None
+    """Why the question was not answered."""
+    notes: tuple[str, ...] = ()
+    """What a person should know ('one sentence was dropped: ...')."""
+    suggestions: tuple[str, ...] = ()
+    """Questions that can be asked next."""
+    prior_history: tuple[Message, ...] = ()
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """The conversation up to and including this answer, to hand to the next question."""
+        return (
+            *self.prior_history,
+            Message("user", self.question),
+            Message("assistant", self.text),
+        )
+
+    def to_dict(self) -> Json:
+        """The interface's answer object."""
+        return {
+            "id": self.id,
+            "question": self.question,
+            "standalone_question": self.standalone_question,
+            "answer": self.text,
+            "answered": self.answered,
+            "sentences": [sentence.to_dict() for sentence in self.sentences],
+            "citations": [citation.to_dict() for citation in self.citations],
+            "retrieved": [paper.to_dict() for paper in self.retrieved],
+            "confidence": round(self.confidence, 4),
+            "backend": self.backend,
+            "effort": self.effort.value,
+            "usage": self.usage.to_dict(),
+            "timings_ms": {name: round(ms, 2) for name, ms in self.timings_ms.items()},
+            "library": self.library,
+            "kind": self.kind.value,
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "suggestions": list(self.suggestions),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """Event: what the assistant is doing now."""
+
+    step: Literal["understand", "search", "write", "check"]
+    text: str
+    """For people: 'searching 475 papers'."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceReady:
+    """Event: the next piece of the answer, already checked."""
+
+    text: str
+    """Markdown to append, white space and citation markers included."""
+    sentence: Sentence | None
+    """None for layout such as a heading or a table's head."""
+    citations: tuple[Citation, ...]
+    """All citations so far, by number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Event: the whole answer; always the last."""
+
+    answer: Answer
+
+
+Event: TypeAlias = Working | SentenceReady | Done
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest did; every record is counted once."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    duplicate: int = 0
+    """Records that describe a paper already seen in the same ingest."""
+    rejected: tuple[Rejection, ...] = ()
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """All records that were read."""
+        return self.added + self.updated + self.unchanged + self.duplicate + len(self.rejected)
+
+    def to_dict(self) -> Json:
+        """The counts and every rejection."""
+        return {
+            "added": self.added,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "duplicate": self.duplicate,
+            "rejected": [
+                {"file": r.file, "line": r.line, "reason": r.reason, "title": r.title}
+                for r in self.rejected
+            ],
+            "records": self.records,
+            "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
+        }
+
+
+def messages_of(history: Sequence[Message | Mapping[str, str]]) -> tuple[Message, ...]:
+    """History as messages, whether it came as messages or as role/content objects.
+
+    Raises ValueError for a role other than user or assistant.
+    """
+    messages = []
+    for turn in history:
+        message = turn if isinstance(turn, Message) else Message(turn["role"], turn["content"])  # type: ignore[arg-type]  # the role is checked on the next line
+        if message.role not in ("user", "assistant"):
+            raise ValueError(f"a turn's role is {message.role!r}; it must be user or assistant")
+        messages.append(message)
+    return tuple(messages)

@@ -1,0 +1,1 @@
+"""The page: chat on one side, evidence on the other."""
