@@ -1,0 +1,620 @@
+"""The papers themselves, in SQLite: the only truth of a library.
+
+Everything else (Chroma, tantivy) is derived from these tables and can be made again. Each paper
+says which index holds it; entries that an index must still forget stand in ``forget``, written in
+the same transaction as the change that made them stale. All SQL of citewise is in this file and
+plain, so that a server database can take its place.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from citewise.errors import LibraryError, NotALibraryError
+from citewise.library.passages import Offsets
+from citewise.types import Filters, Paper, Place, sha256_of
+
+SCHEMA_VERSION = 1
+Index = Literal["lexical", "dense"]
+Outcome = Literal["added", "updated", "unchanged", "duplicate"]
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE papers (
+  id TEXT PRIMARY KEY, title TEXT NOT NULL, abstract TEXT NOT NULL, authors TEXT NOT NULL,
+  author_count INTEGER, published TEXT, first_day INTEGER, last_day INTEGER, date_text TEXT,
+  url TEXT, source TEXT, organization TEXT, arxiv_id TEXT, doi TEXT,
+  sentences TEXT NOT NULL, sentence_vectors BLOB,
+  lexical INTEGER NOT NULL DEFAULT 0, dense INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX papers_lexical ON papers (lexical) WHERE lexical = 0;
+CREATE INDEX papers_dense ON papers (dense) WHERE dense = 0;
+CREATE INDEX papers_day ON papers (first_day);
+CREATE TABLE places (
+  paper_id TEXT NOT NULL REFERENCES papers (id) ON DELETE CASCADE,
+  source TEXT NOT NULL, file TEXT NOT NULL, line INTEGER NOT NULL,
+  text_sha256 TEXT NOT NULL, PRIMARY KEY (paper_id, source, file, line)
+);
+CREATE TABLE identities (
+  key TEXT PRIMARY KEY, paper_id TEXT NOT NULL REFERENCES papers (id) ON DELETE CASCADE
+);
+CREATE INDEX identities_paper ON identities (paper_id);
+CREATE TABLE passages (
+  id TEXT PRIMARY KEY, paper_id TEXT NOT NULL REFERENCES papers (id) ON DELETE CASCADE,
+  first INTEGER NOT NULL, last INTEGER NOT NULL
+);
+CREATE INDEX passages_paper ON passages (paper_id);
+CREATE TABLE forget (
+  index_name TEXT NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (index_name, entry)
+);
+"""
+
+_SAME_PAPER_JACCARD = 0.3
+"""Share of words from which two abstracts under one id are taken for versions of one paper."""
+
+_COLUMNS = (
+    "id, title, abstract, authors, author_count, published, date_text, url, source, organization,"
+    " arxiv_id, doi"
+)
+
+
+def day_range(date: str) -> tuple[int, int]:
+    """First and last day of an ISO 8601 date of any precision, as YYYYMMDD numbers.
+
+    Raises ValueError when the text is not such a date.
+    """
+    parts = date.split("-")
+    if not 1 <= len(parts) <= 3 or not all(part.isdigit() for part in parts) or len(parts[0]) != 4:
+        raise ValueError(f"{date!r} is not a date; write 2024, 2024-10 or 2024-10-12")
+    year = int(parts[0]) * 10_000
+    month = int(parts[1]) * 100 if len(parts) > 1 else 0
+    day = int(parts[2]) if len(parts) > 2 else 0
+    if (month and not 100 <= month <= 1200) or (day and not 1 <= day <= 31):
+        raise ValueError(f"{date!r} is not a date; write 2024, 2024-10 or 2024-10-12")
+    return year + (month or 100) + (day or 1), year + (month or 1200) + (day or 31)
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRow:
+    """A passage as offsets into its paper's abstract."""
+
+    id: str
+    paper_id: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceRow:
+    """The sentences of a paper, with their vectors when it has been embedded."""
+
+    spans: tuple[Offsets, ...]
+    vectors: NDArray[np.float32] | None
+    """One row a sentence, unit length to within int8 rounding."""
+
+
+def _is_better(new: Paper, old: Paper) -> Paper:
+    """``old`` with each field that only ``new`` knows; a fuller date or author list wins."""
+    return replace(
+        old,
+        authors=new.authors if len(new.authors) > len(old.authors) else old.authors,
+        author_count=old.author_count if old.author_count is not None else new.author_count,
+        published=(
+            new.published if len(new.published or "") > len(old.published or "") else old.published
+        ),
+        date_text=old.date_text or new.date_text,
+        url=old.url or new.url,
+        organization=old.organization or new.organization,
+        arxiv_id=old.arxiv_id or new.arxiv_id,
+        doi=old.doi or new.doi,
+    )
+
+
+class PaperStore:
+    """One SQLite file; every thread gets a connection of its own."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        """Open ``path``; with ``create`` its tables are made when absent.
+
+        Raises NotALibraryError when the file is something else, LibraryError when it cannot be
+        opened.
+        """
+        self._path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._all_lock = threading.Lock()
+        if not create and not path.is_file():
+            raise NotALibraryError(
+                f"{path.parent} is not a citewise library: it has no {path.name}. "
+                "Fill one with `citewise ingest PATH --library DIR`."
+            )
+        try:
+            found = self._connection().execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'papers'"
+            )
+            if found.fetchone() is None:
+                if not create:
+                    raise NotALibraryError(f"{path} is a database, but not a citewise library.")
+                with self._transaction() as db:
+                    for statement in _TABLES.split(";"):
+                        if statement.strip():
+                            db.execute(statement)
+                    db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: sqlite3.Error) -> LibraryError:
+        if "not a database" in str(error) or "malformed" in str(error):
+            return NotALibraryError(
+                f"{self._path} is not a citewise library ({error}). Choose another --library "
+                "folder, or restore this one from a copy."
+            )
+        if "readonly" in str(error) or "unable to open" in str(error):
+            return LibraryError(
+                f"{self._path.parent} cannot be written to ({error}). Choose another --library "
+                "folder, or mend its permissions."
+            )
+        if "disk is full" in str(error) or "disk I/O" in str(error):
+            return LibraryError(
+                f"The disk that holds {self._path.parent} is full ({error}). What was acknowledged "
+                "is kept; free some space and run the same command again."
+            )
+        return LibraryError(f"The library {self._path.parent} cannot be used: {error}.")
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # Closing happens from the thread that closes the library.
+            connection = sqlite3.connect(
+                self._path, timeout=30.0, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._local.connection = connection
+            with self._all_lock:
+                self._all.append(connection)
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._connection()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            return self._connection().execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._all_lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()
+
+    # -- settings of the library ------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        """A setting of the library, or None."""
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Write a setting of the library."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    @property
+    def version(self) -> int:
+        """Grows with every change to the papers or their indexes, by whichever process."""
+        return int(self.meta("version") or 0)
+
+    @staticmethod
+    def _touch(db: sqlite3.Connection) -> None:
+        db.execute(
+            "INSERT INTO meta VALUES ('version', '1') ON CONFLICT (key) DO UPDATE"
+            " SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)"
+        )
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def write(
+        self, papers: Sequence[tuple[Paper, tuple[str, ...], tuple[Offsets, ...]]], seen: set[str]
+    ) -> list[Outcome]:
+        """Add or update papers in one transaction; each comes with its identity keys and sentences.
+
+        ``seen`` holds the ids already met in this ingest and is added to. The outcomes are in the
+        order of the papers.
+        """
+        outcomes: list[Outcome] = []
+        met: set[str] = set()
+        with self._transaction() as db:
+            for paper, keys, sentences in papers:
+                outcome, paper_id = self._write_one(db, paper, keys, sentences, seen | met)
+                met.add(paper_id)
+                outcomes.append(outcome)
+            if any(outcome != "unchanged" for outcome in outcomes):
+                self._touch(db)
+        seen |= met
+        return outcomes
+
+    def _write_one(
+        self,
+        db: sqlite3.Connection,
+        paper: Paper,
+        keys: tuple[str, ...],
+        sentences: tuple[Offsets, ...],
+        seen: set[str],
+    ) -> tuple[Outcome, str]:
+        marks = ",".join("?" * len(keys))
+        row = db.execute(f"SELECT paper_id FROM identities WHERE key IN ({marks})", keys).fetchone()
+        if row is None:
+            paper, row = self._own_id(db, paper)
+        if row is None:
+            self._insert(db, paper, sentences)
+            self._add_places(db, paper, paper.id, keys)
+            return "added", paper.id
+        old = self._papers(db, [row[0]])[row[0]]
+        merged = _is_better(paper, old)
+        # The text that a place has shown before is no news, even if another place has since
+        # shown a later one: otherwise two sources would overwrite each other at every ingest.
+        if self._is_new_text(db, paper, old):
+            merged = replace(merged, title=paper.title, abstract=paper.abstract)
+        self._add_places(db, paper, old.id, keys)
+        if (merged.title, merged.abstract) != (old.title, old.abstract):
+            self._forget(db, old.id)
+            self._update(db, merged)
+            db.execute(
+                "UPDATE papers SET sentences = ?, sentence_vectors = NULL, lexical = 0, dense = 0"
+                " WHERE id = ?",
+                (json.dumps(sentences), old.id),
+            )
+            return "updated", old.id
+        if merged != old:
+            self._update(db, merged)
+        if old.id in seen:
+            return "duplicate", old.id
+        return ("updated" if merged != old else "unchanged"), old.id
+
+    def _own_id(self, db: sqlite3.Connection, paper: Paper) -> tuple[Paper, Any]:
+        """The paper and the row of the same id, if that is the same paper.
+
+        Two collections may number their papers alike: a record that shares neither title nor most
+        of its words with the paper of its id is another paper, and its id gets a suffix.
+        """
+        row = db.execute("SELECT id FROM papers WHERE id = ?", (paper.id,)).fetchone()
+        if row is None:
+            return paper, None
+        old = self._papers(db, [row[0]])[row[0]]
+        new_words, old_words = set(paper.abstract.split()), set(old.abstract.split())
+        alike = len(new_words & old_words) / max(1, len(new_words | old_words))
+        if paper.title.casefold() == old.title.casefold() or alike >= _SAME_PAPER_JACCARD:
+            return paper, row
+        paper = replace(paper, id=f"{paper.id}~{sha256_of(paper.title + paper.abstract)[:6]}")
+        return paper, db.execute("SELECT id FROM papers WHERE id = ?", (paper.id,)).fetchone()
+
+    @staticmethod
+    def _is_new_text(db: sqlite3.Connection, paper: Paper, old: Paper) -> bool:
+        """Whether the text differs from what is held, in more than white space and letter case."""
+
+        def folded(text: Paper) -> str:
+            return "".join(f"{text.title}\n{text.abstract}".split()).casefold()
+
+        if folded(paper) == folded(old):
+            return False
+        sha256 = sha256_of(f"{paper.title}\n{paper.abstract}")
+        return not any(
+            db.execute(
+                "SELECT 1 FROM places WHERE paper_id = ? AND source = ? AND file = ?"
+                " AND text_sha256 = ?",
+                (old.id, place.source, place.file, sha256),
+            ).fetchone()
+            for place in paper.places
+        )
+
+    @staticmethod
+    def _insert(db: sqlite3.Connection, paper: Paper, sentences: tuple[Offsets, ...]) -> None:
+        days = day_range(paper.published) if paper.published else (None, None)
+        db.execute(
+            f"INSERT INTO papers ({_COLUMNS}, first_day, last_day, sentences)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*_values(paper), *days, json.dumps(sentences)),
+        )
+
+    @staticmethod
+    def _update(db: sqlite3.Connection, paper: Paper) -> None:
+        days = day_range(paper.published) if paper.published else (None, None)
+        db.execute(
+            "UPDATE papers SET title = ?, abstract = ?, authors = ?, author_count = ?,"
+            " published = ?, date_text = ?, url = ?, source = ?, organization = ?, arxiv_id = ?,"
+            " doi = ?, first_day = ?, last_day = ? WHERE id = ?",
+            (*_values(paper)[1:], *days, paper.id),
+        )
+
+    @staticmethod
+    def _add_places(
+        db: sqlite3.Connection, paper: Paper, paper_id: str, keys: Iterable[str]
+    ) -> None:
+        sha256 = sha256_of(f"{paper.title}\n{paper.abstract}")
+        db.executemany(
+            "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)",
+            [(paper_id, place.source, place.file, place.line, sha256) for place in paper.places],
+        )
+        db.executemany(
+            "INSERT OR IGNORE INTO identities VALUES (?, ?)", [(key, paper_id) for key in keys]
+        )
+
+    @staticmethod
+    def _forget(db: sqlite3.Connection, paper_id: str) -> None:
+        """Mark a paper's entries in both indexes as stale and drop its passages."""
+        db.execute("INSERT OR IGNORE INTO forget VALUES ('lexical', ?)", (paper_id,))
+        db.execute(
+            "INSERT OR IGNORE INTO forget SELECT 'dense', id FROM passages WHERE paper_id = ?",
+            (paper_id,),
+        )
+        db.execute("DELETE FROM passages WHERE paper_id = ?", (paper_id,))
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Remove papers from the truth and mark their index entries as stale; counts them."""
+        removed = 0
+        with self._transaction() as db:
+            for paper_id in ids:
+                self._forget(db, paper_id)
+                removed += db.execute("DELETE FROM papers WHERE id = ?", (paper_id,)).rowcount
+            if removed:
+                self._touch(db)
+        return removed
+
+    # -- the indexes' books -----------------------------------------------------------------
+
+    def stale_entries(self, index: Index) -> list[str]:
+        """Entries that an index must forget: paper ids for words, passage ids for vectors."""
+        return [
+            str(row[0])
+            for row in self._rows("SELECT entry FROM forget WHERE index_name = ?", (index,))
+        ]
+
+    def forgotten(self, index: Index, entries: Sequence[str]) -> None:
+        """An index has forgotten these entries."""
+        with self._transaction() as db:
+            db.executemany(
+                "DELETE FROM forget WHERE index_name = ? AND entry = ?",
+                [(index, entry) for entry in entries],
+            )
+            self._touch(db)
+
+    def missing_from(self, index: Index, limit: int) -> list[Paper]:
+        """Up to ``limit`` papers that an index does not hold yet."""
+        rows = self._rows(
+            f"SELECT {_COLUMNS} FROM papers WHERE {index} = 0 ORDER BY rowid LIMIT ?", (limit,)
+        )
+        return [_paper(row) for row in rows]
+
+    def count_missing(self, index: Index) -> int:
+        """How many papers an index does not hold yet."""
+        return int(self._rows(f"SELECT COUNT(*) FROM papers WHERE {index} = 0")[0][0])
+
+    def mark_lexical(self, ids: Sequence[str]) -> None:
+        """The lexical index holds these papers."""
+        with self._transaction() as db:
+            db.executemany("UPDATE papers SET lexical = 1 WHERE id = ?", [(i,) for i in ids])
+            self._touch(db)
+
+    def mark_dense(
+        self,
+        passages: Mapping[str, Sequence[PassageRow]],
+        sentence_vectors: Mapping[str, NDArray[np.float32]],
+    ) -> None:
+        """The dense index holds these papers' passages; their sentence vectors come along."""
+        with self._transaction() as db:
+            for paper_id, rows in passages.items():
+                vectors = sentence_vectors[paper_id]
+                stored = np.clip(np.rint(vectors * 127.0), -127, 127).astype(np.int8).tobytes()
+                db.execute("DELETE FROM passages WHERE paper_id = ?", (paper_id,))
+                db.executemany(
+                    "INSERT INTO passages VALUES (?, ?, ?, ?)",
+                    [(row.id, row.paper_id, row.start, row.end) for row in rows],
+                )
+                db.executemany(
+                    "DELETE FROM forget WHERE index_name = 'dense' AND entry = ?",
+                    [(row.id,) for row in rows],
+                )
+                db.execute(
+                    "UPDATE papers SET dense = 1, sentence_vectors = ? WHERE id = ?",
+                    (stored, paper_id),
+                )
+            self._touch(db)
+
+    def reset_index(self, index: Index) -> None:
+        """Every paper is missing from an index again; what it had to forget is moot."""
+        with self._transaction() as db:
+            db.execute(f"UPDATE papers SET {index} = 0")
+            db.execute("DELETE FROM forget WHERE index_name = ?", (index,))
+            if index == "dense":
+                db.execute("DELETE FROM passages")
+                db.execute("UPDATE papers SET sentence_vectors = NULL")
+            self._touch(db)
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def _papers(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Paper]:
+        found: dict[str, Paper] = {}
+        for begin in range(0, len(ids), 500):
+            batch = ids[begin : begin + 500]
+            marks = ",".join("?" * len(batch))
+            for row in db.execute(f"SELECT {_COLUMNS} FROM papers WHERE id IN ({marks})", batch):
+                found[row[0]] = _paper(row)
+        return found
+
+    def papers(self, ids: Sequence[str]) -> dict[str, Paper]:
+        """Papers by id, without their places; unknown ids are left out."""
+        try:
+            return self._papers(self._connection(), ids)
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def places(self, paper_id: str) -> tuple[Place, ...]:
+        """Where a paper was read, in order of file and line."""
+        rows = self._rows(
+            "SELECT source, file, line FROM places WHERE paper_id = ? ORDER BY file, line",
+            (paper_id,),
+        )
+        return tuple(Place(*row) for row in rows)
+
+    def select(self, filters: Filters) -> Iterator[Paper]:
+        """Papers that pass the filters, in the order in which they came, without their places."""
+        where, values = _where(filters)
+        for row in self._rows(f"SELECT {_COLUMNS} FROM papers{where} ORDER BY rowid", values):
+            yield _paper(row)
+
+    def select_ids(self, filters: Filters) -> list[str]:
+        """Ids of the papers that pass the filters, in the order in which they came."""
+        where, values = _where(filters)
+        return [
+            str(row[0])
+            for row in self._rows(f"SELECT id FROM papers{where} ORDER BY rowid", values)
+        ]
+
+    def count(self, condition: Literal["all", "dated", "passages", "sentences"] = "all") -> int:
+        """How many papers, papers with a date, passages, or sentences there are."""
+        sql = {
+            "all": "SELECT COUNT(*) FROM papers",
+            "dated": "SELECT COUNT(*) FROM papers WHERE published IS NOT NULL",
+            "passages": "SELECT COUNT(*) FROM passages",
+            "sentences": "SELECT COALESCE(SUM(json_array_length(sentences)), 0) FROM papers",
+        }[condition]
+        return int(self._rows(sql)[0][0])
+
+    def sources(self) -> dict[str, int]:
+        """How many papers each source brought."""
+        return dict(
+            self._rows("SELECT source, COUNT(DISTINCT paper_id) FROM places GROUP BY source")
+        )
+
+    def date_bounds(self) -> tuple[str, str] | None:
+        """Earliest and latest date of publication, as printed; None without any date."""
+        rows = self._rows(
+            "SELECT (SELECT published FROM papers WHERE first_day IS NOT NULL ORDER BY first_day),"
+            " (SELECT published FROM papers WHERE last_day IS NOT NULL ORDER BY last_day DESC)"
+        )
+        return (rows[0][0], rows[0][1]) if rows and rows[0][0] else None
+
+    def passages(self, ids: Sequence[str]) -> dict[str, PassageRow]:
+        """Passages by id."""
+        found: dict[str, PassageRow] = {}
+        for begin in range(0, len(ids), 500):
+            batch = ids[begin : begin + 500]
+            marks = ",".join("?" * len(batch))
+            for row in self._rows(
+                f"SELECT id, paper_id, first, last FROM passages WHERE id IN ({marks})", batch
+            ):
+                found[row[0]] = PassageRow(*row)
+        return found
+
+    def passages_of(self, paper_id: str) -> list[PassageRow]:
+        """A paper's passages in order."""
+        rows = self._rows(
+            "SELECT id, paper_id, first, last FROM passages WHERE paper_id = ? ORDER BY first",
+            (paper_id,),
+        )
+        return [PassageRow(*row) for row in rows]
+
+    def sentences(self, ids: Sequence[str]) -> dict[str, SentenceRow]:
+        """Sentences of papers by id, with their vectors where they have been embedded."""
+        found: dict[str, SentenceRow] = {}
+        for begin in range(0, len(ids), 500):
+            batch = ids[begin : begin + 500]
+            marks = ",".join("?" * len(batch))
+            for paper_id, spans_json, stored in self._rows(
+                f"SELECT id, sentences, sentence_vectors FROM papers WHERE id IN ({marks})", batch
+            ):
+                spans = tuple((int(start), int(end)) for start, end in json.loads(spans_json))
+                vectors = None
+                if stored and spans:
+                    matrix = np.frombuffer(stored, dtype=np.int8).reshape(len(spans), -1)
+                    vectors = matrix.astype(np.float32) / np.float32(127.0)
+                found[paper_id] = SentenceRow(spans, vectors)
+        return found
+
+
+def _values(paper: Paper) -> tuple[object, ...]:
+    return (
+        paper.id,
+        paper.title,
+        paper.abstract,
+        json.dumps(paper.authors, ensure_ascii=False),
+        paper.author_count,
+        paper.published,
+        paper.date_text,
+        paper.url,
+        paper.source,
+        paper.organization,
+        paper.arxiv_id,
+        paper.doi,
+    )
+
+
+def _paper(row: Sequence[Any]) -> Paper:
+    return Paper(
+        id=row[0],
+        title=row[1],
+        abstract=row[2],
+        authors=tuple(json.loads(row[3])),
+        author_count=row[4],
+        published=row[5],
+        date_text=row[6],
+        url=row[7],
+        source=row[8],
+        organization=row[9],
+        arxiv_id=row[10],
+        doi=row[11],
+    )
+
+
+def _where(filters: Filters) -> tuple[str, list[object]]:
+    """The SQL condition of the filters and its values; a paper without a date fails a date filter.
+
+    Raises ValueError for a date that is not one.
+    """
+    clauses: list[str] = []
+    values: list[object] = []
+    if filters.since:
+        clauses.append("last_day >= ?")
+        values.append(day_range(filters.since)[0])
+    if filters.until:
+        clauses.append("first_day <= ?")
+        values.append(day_range(filters.until)[1])
+    if filters.source:
+        clauses.append("id IN (SELECT paper_id FROM places WHERE source = ?)")
+        values.append(filters.source)
+    if filters.author:
+        clauses.append("authors LIKE ? ESCAPE '\\'")
+        escaped = filters.author.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        values.append(f"%{escaped}%")
+    if filters.papers:
+        # One bound value, however many ids.
+        clauses.append("id IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(filters.papers))
+    return (" WHERE " + " AND ".join(clauses) if clauses else ""), values
