@@ -1,0 +1,330 @@
+"""Text to vectors: the seam for embedders, and the encoder that citewise ships.
+
+One forward pass over a passage gives a vector for each of its tokens. Their mean is the passage's
+vector; the mean over a sentence's tokens is that sentence's vector, which therefore knows the
+words around it (late chunking, Günther et al. 2024, arXiv:2409.04701).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.abc import Traversable
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from citewise.errors import CitewiseError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+logger = logging.getLogger("citewise")
+
+Vectors: TypeAlias = NDArray[np.float32]
+
+_SPECIAL = 2
+"""Tokens that the model wants around every text: [CLS] before it, [SEP] after it."""
+_CLS, _SEP = 101, 102
+"""Their numbers in the model's vocabulary."""
+_POSITIONS = 512
+"""Places the model has learned (config.json of all-MiniLM-L6-v2)."""
+_AHEAD = 128
+"""Passages read ahead to sort by length: padding falls below 3 %, memory stays small."""
+_BATCH_TOKENS = 1024
+"""Tokens in one forward pass."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class EmbedderError(CitewiseError):
+    """The embedder cannot be used: its files are missing or not the published ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageInput:
+    """A text to embed, and the sentences in it that want vectors of their own."""
+
+    text: str
+    sentences: tuple[tuple[int, int], ...] = ()
+    """Half-open spans of Unicode code points inside ``text``, in any order, possibly none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PassageVectors:
+    """The vectors of one passage."""
+
+    passage: Vectors
+    """Shape (d,), unit length."""
+    sentences: Vectors
+    """Shape (number of spans, d), in the order of the spans. Unit length, except that a span
+    without a token of its own (blank, or beyond what the model reads) has a row of zeros, which
+    is similar to nothing."""
+    tokens: int
+    """Tokens of the text, the model's special ones not counted, before anything was cut off."""
+    truncated: bool
+    """Whether the text was longer than ``max_tokens`` and its end was left unread."""
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors. Safe to use from several threads."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the vector space: two embedders with one fingerprint give the same vectors."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of every vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that are read, as ``count_tokens`` counts them; the rest is left out."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special ones not counted.
+
+        Texts joined by a blank have the sum of their counts, so whole sentences can be packed
+        into passages of ``max_tokens``.
+        """
+        ...
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of questions, shape (n, d), in the order given."""
+        ...
+
+    def embed_passages(self, passages: Iterable[PassageInput]) -> Iterator[PassageVectors]:
+        """Vectors of passages and their sentences, in the order given.
+
+        Reads ahead a bounded number of passages only, so that any number can stream through.
+        """
+        ...
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2 in eight bits on the CPU: shipped with the package, English, 384 dimensions.
+
+    Nothing is loaded before it is needed; ``load`` does it at once. Raises EmbedderError when the
+    model's files are missing or are not the ones in ``checksums.json``.
+    """
+
+    dimensions: int = 384
+
+    def __init__(
+        self,
+        folder: Path | Traversable | None = None,
+        *,
+        window: int = 256,
+        threads: int | None = None,
+    ) -> None:
+        """Reads the checksums of ``folder`` (the packaged model unless given).
+
+        ``window``: tokens of one forward pass, special ones included, 3 to 512; the model was
+        trained with 256. ``threads``: of one forward pass; as many as this process may use unless
+        given. Raises ValueError outside of these ranges.
+        """
+        if not _SPECIAL < window <= _POSITIONS:
+            raise ValueError(f"window must be {_SPECIAL + 1} to {_POSITIONS}, not {window}")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, not {threads}")
+        self._folder = files("citewise") / "models" / "minilm" if folder is None else folder
+        self._threads = threads or _available_processors()
+        self._sums = _checksums(self._folder)
+        self._lock = threading.Lock()
+        self._tokenizer: Tokenizer | None = None
+        self._session: Any = None
+        self.max_tokens: int = window - _SPECIAL
+        digest = hashlib.sha256("".join(sorted(self._sums.values())).encode()).hexdigest()
+        self.fingerprint: str = f"all-MiniLM-L6-v2-int8/{window}:{digest[:12]}"
+
+    def load(self) -> None:
+        """Loads model and tokenizer now, so that the first question does not wait for them."""
+        self._encoder()
+        self._words()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special ones not counted; a blank text has none."""
+        codes = self._words().encode_batch_fast(
+            [_encodable(text) for text in texts], add_special_tokens=False
+        )
+        return [len(code.ids) for code in codes]
+
+    def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Half-open spans of code points of every token of each text, special ones left out."""
+        codes = self._words().encode_batch(
+            [_encodable(text) for text in texts], add_special_tokens=False
+        )
+        return [list(code.offsets) for code in codes]
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors of questions, shape (n, 384), in the order given; (0, 384) for none."""
+        found = [item.passage for item in self.embed_passages(PassageInput(text) for text in texts)]
+        return np.stack(found) if found else np.zeros((0, self.dimensions), np.float32)
+
+    def embed_passages(self, passages: Iterable[PassageInput]) -> Iterator[PassageVectors]:
+        """Vectors of passages and their sentences, in the order given.
+
+        A sentence's vector is the mean of the tokens that begin inside its span. An empty text
+        has the vector of the model's special tokens. Raises ValueError for a span outside its
+        text.
+        """
+        waiting = iter(passages)
+        while ahead := list(islice(waiting, _AHEAD)):
+            yield from self._embed(ahead)
+
+    def _embed(self, passages: Sequence[PassageInput]) -> list[PassageVectors]:
+        codes = self._words().encode_batch(
+            [_encodable(passage.text) for passage in passages], add_special_tokens=False
+        )
+        texts = [
+            _Text(place, passage, code.ids, code.offsets)
+            for place, (passage, code) in enumerate(zip(passages, codes, strict=True))
+        ]
+        found: list[PassageVectors | None] = [None] * len(texts)
+        for batch in _batches(texts, self.max_tokens):
+            for text, vectors in zip(batch, self._forward(batch), strict=True):
+                found[text.place] = vectors
+        return [vectors for vectors in found if vectors is not None]
+
+    def _forward(self, batch: Sequence[_Text]) -> Iterator[PassageVectors]:
+        rows = [[_CLS, *text.ids[: self.max_tokens], _SEP] for text in batch]
+        width = max(len(row) for row in rows)
+        ids = np.zeros((len(rows), width), np.int64)
+        mask = np.zeros((len(rows), width), np.int64)
+        for at, row in enumerate(rows):
+            ids[at, : len(row)] = row
+            mask[at, : len(row)] = 1
+        (tokens,) = self._encoder().run(
+            ["token_embeddings"], {"input_ids": ids, "attention_mask": mask}
+        )
+        for text, row, vectors in zip(batch, rows, tokens, strict=True):
+            yield PassageVectors(
+                passage=_unit(vectors[: len(row)].mean(axis=0)),
+                sentences=self._pool_sentences(text, vectors[1 : len(row) - 1]),
+                tokens=len(text.ids),
+                truncated=len(text.ids) > self.max_tokens,
+            )
+
+    def _pool_sentences(self, text: _Text, tokens: Vectors) -> Vectors:
+        pooled = np.zeros((len(text.passage.sentences), self.dimensions), np.float32)
+        starts = np.array([start for start, _ in text.offsets[: len(tokens)]], np.int64)
+        for at, (start, end) in enumerate(text.passage.sentences):
+            if not 0 <= start <= end <= len(text.passage.text):
+                raise ValueError(
+                    f"sentence {start}:{end} lies outside a text of "
+                    f"{len(text.passage.text)} characters"
+                )
+            low, high = np.searchsorted(starts, [start, end])
+            if low < high:
+                pooled[at] = _unit(tokens[low:high].mean(axis=0))
+        return pooled
+
+    def _words(self) -> Tokenizer:
+        with self._lock:
+            if self._tokenizer is None:
+                # Imported late: `import citewise` stays fast.
+                from tokenizers import Tokenizer  # noqa: PLC0415
+
+                content = self._verified("tokenizer.json")
+                tokenizer = Tokenizer.from_buffer(content)
+                tokenizer.no_truncation()
+                tokenizer.no_padding()
+                self._tokenizer = tokenizer
+            return self._tokenizer
+
+    def _encoder(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                # Imported late: `import citewise` stays fast.
+                import onnxruntime  # noqa: PLC0415
+
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = self._threads
+                options.log_severity_level = 3
+                self._session = onnxruntime.InferenceSession(
+                    self._verified("model.onnx"), options, providers=["CPUExecutionProvider"]
+                )
+                logger.debug("encoder %s on %d threads", self.fingerprint, self._threads)
+            return self._session
+
+    def _verified(self, name: str) -> bytes:
+        # The bytes that were checked are the bytes that are used: the file is read once.
+        content = _read(self._folder, name)
+        found = hashlib.sha256(content).hexdigest()
+        if found != self._sums.get(name):
+            raise EmbedderError(
+                f"{self._folder / name} has sha256 {found}, not {self._sums.get(name)}: the file "
+                "is damaged or not the one citewise ships. Install citewise again."
+            )
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    place: int
+    passage: PassageInput
+    ids: list[int]
+    offsets: list[tuple[int, int]] = field(repr=False)
+
+
+def _batches(texts: Sequence[_Text], longest: int) -> Iterator[list[_Text]]:
+    """Texts of similar length together, as many as keep a forward pass in the token budget."""
+    batch: list[_Text] = []
+    for text in sorted(texts, key=lambda text: len(text.ids), reverse=True):
+        width = min(len((batch or [text])[0].ids), longest) + _SPECIAL
+        if batch and width * (len(batch) + 1) > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(text)
+    if batch:
+        yield batch
+
+
+def _unit(vector: Vectors) -> Vectors:
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if length > 0 else vector
+
+
+def _encodable(text: str) -> str:
+    # A lone surrogate has no UTF-8 form; one character for another keeps every offset true.
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def _available_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _read(folder: Path | Traversable, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise EmbedderError(
+            f"the encoder's file {folder / name} cannot be read ({error.strerror}). "
+            "Install citewise again."
+        ) from error
+
+
+def _checksums(folder: Path | Traversable) -> dict[str, str]:
+    content = _read(folder, "checksums.json")
+    try:
+        sums = json.loads(content)["files"]
+        return {name: str(sums[name]) for name in ("model.onnx", "tokenizer.json")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise EmbedderError(
+            f"{folder / 'checksums.json'} does not hold the checksums of the encoder. "
+            "Install citewise again."
+        ) from error

@@ -1,0 +1,1 @@
+"""Model files that travel with the package, each folder with its card, licence and checksums."""
