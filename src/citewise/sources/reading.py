@@ -1,0 +1,180 @@
+"""The one door to the readers: files, folders and standard input become papers and rejections."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO, cast
+
+from citewise.errors import UsageError
+from citewise.sources.base import Reader, ReadLimits, Source, SourceProblem
+from citewise.sources.daily_papers import DailyPapersReader
+from citewise.types import Paper, Rejection
+
+_READERS: tuple[Reader, ...] = (DailyPapersReader(),)
+"""In the order in which they are asked: the most particular signs first."""
+
+FORMATS: Mapping[str, Reader] = MappingProxyType({reader.name: reader for reader in _READERS})
+"""Every format that can be read, by the name that ``--format`` takes."""
+
+_GZIP = b"\x1f\x8b"
+_CONTROL_BYTES = bytes(code for code in range(0x20) if code not in b"\t\n\v\f\r\x1b")
+_MOST_CONTROLS = 0.05
+"""Share of control bytes above which a file is no text; a few stray ones are cleaned away."""
+_BINARY = "the file is not text; give titles and abstracts in one of the formats that are read"
+
+
+def read(
+    paths: Sequence[str | Path] | str | Path,
+    *,
+    format: str | None = None,  # noqa: A002  # the command's option has this name
+    year: int | None = None,
+    limits: ReadLimits | None = None,
+) -> Iterator[Paper | Rejection]:
+    """Papers and rejections of every path in turn, as they are read.
+
+    A path is a file, a folder (its files in sorted order, hidden ones skipped, links to folders not
+    followed) or ``-`` for standard input; each plain or gzip, told by its first bytes. The format
+    is told from the first 64 KB unless ``format`` names one of FORMATS. ``year`` (1000 to 2999) is
+    the year of dates that are printed without one. Whatever is wrong with a file becomes a
+    Rejection, with line 0 where the whole file is meant, and the others are still read. Raises
+    UsageError for an unknown format or year.
+    """
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"unknown format {format!r}; known are {', '.join(sorted(FORMATS))}")
+    if year is not None and not 1000 <= year <= 2999:
+        raise UsageError(f"year {year} is out of range; give the four digits, such as 2025")
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    return _read_all(list(paths), format, year, limits or ReadLimits())
+
+
+def recognise(head: str) -> str | None:
+    """Name of the format of a file that starts with ``head`` (up to 64 KB), or None."""
+    for reader in _READERS:
+        if reader.recognises(head):
+            return reader.name
+    return None
+
+
+def _read_all(
+    paths: list[str | Path], name: str | None, year: int | None, limits: ReadLimits
+) -> Iterator[Paper | Rejection]:
+    for given in paths:
+        if str(given) == "-":
+            yield from _read_stream("-", sys.stdin.buffer, name, year, limits)
+            continue
+        for path in _files(Path(given)):
+            if isinstance(path, Rejection):
+                yield path
+                continue
+            try:
+                stream = path.open("rb")
+            except (OSError, ValueError) as error:
+                yield Rejection(path.name, 0, _why(error))
+                continue
+            with stream:
+                yield from _read_stream(path.name, stream, name, year, limits)
+
+
+def _why(error: OSError | ValueError) -> str:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"cannot be opened ({reason.lower()}); check the path and its permissions"
+
+
+def _files(path: Path) -> Iterator[Path | Rejection]:
+    try:
+        is_folder = path.is_dir()
+        exists = is_folder or path.exists()
+    except (OSError, ValueError) as error:
+        yield Rejection(path.name or str(path), 0, _why(error))
+        return
+    if not exists:
+        yield Rejection(path.name or str(path), 0, "there is no such file; check the path")
+        return
+    if not is_folder:
+        yield path
+        return
+    empty = True
+    problems: list[OSError] = []
+    for folder, folders, files in os.walk(path, onerror=problems.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            file = Path(folder, name)
+            if not name.startswith(".") and file.is_file():
+                empty = False
+                yield file
+    for problem in problems:
+        yield Rejection(Path(str(problem.filename)).name, 0, _why(problem))
+    if empty and not problems:
+        yield Rejection(path.name or str(path), 0, "the folder holds no file; check the path")
+
+
+def _read_stream(
+    name: str, stream: BinaryIO, format_name: str | None, year: int | None, limits: ReadLimits
+) -> Iterator[Paper | Rejection]:
+    count = 0
+    line = 0
+    try:
+        source = Source(name, _plain(stream), limits=limits, year=year)
+        for item in _reader(source, format_name).read(source):
+            count += 1
+            line = item.line if isinstance(item, Rejection) else item.places[0].line
+            yield item
+            if count >= limits.max_records:
+                raise SourceProblem(
+                    f"{limits.max_records} records were read, the rest was not; split the file, "
+                    "or raise ReadLimits.max_records"
+                )
+    except SourceProblem as problem:
+        where = f" (after line {line})" if line and not problem.line else ""
+        yield Rejection(name, problem.line, problem.reason + where)
+
+
+def _plain(stream: BinaryIO) -> BinaryIO:
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]  # any binary stream can be buffered
+    try:
+        start = buffered.peek(2)[:2]
+    except OSError as error:
+        raise SourceProblem(_why(error)) from None
+    if start == _GZIP:
+        return cast("BinaryIO", gzip.GzipFile(fileobj=buffered))
+    return cast("BinaryIO", buffered)
+
+
+def _reader(source: Source, name: str | None) -> Reader:
+    if not source.head.strip():
+        raise SourceProblem("the file is empty; give one with papers in it")
+    if _controls(source.head) > len(source.head) * _MOST_CONTROLS:
+        raise SourceProblem(_BINARY)
+    if name is not None:
+        return FORMATS[name]
+    for reader in _READERS:
+        if reader.recognises(source.head_text):
+            return reader
+    if _controls(source.head) or source.head.startswith(b"%PDF-"):
+        raise SourceProblem(_BINARY)
+    if "\ufffd" in source.head_text and not _is_utf8(source.head):
+        raise SourceProblem("the file is not UTF-8 text; save it in that encoding and try again")
+    raise SourceProblem(
+        "the format is not recognised, no paper was found in it; name it with --format "
+        f"({', '.join(sorted(FORMATS))})"
+    )
+
+
+def _controls(head: bytes) -> int:
+    return len(head) - len(head.translate(None, _CONTROL_BYTES))
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        # The last character of the head may be cut.
+        head[: max(len(head) - 4, 0)].decode("utf-8") if len(head) > 4 else head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return True
