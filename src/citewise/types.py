@@ -264,6 +264,8 @@ class Sentence:
     support: float
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
+    """The very words it cites: citation number, and position in that citation's spans from 0."""
 
     def to_dict(self) -> Json:
         """The interface's sentence object."""
@@ -273,6 +275,7 @@ class Sentence:
             "support": round(self.support, 4),
             "verdict": self.verdict.value,
             "reasons": list(self.reasons),
+            "spans": [list(pair) for pair in self.spans],
         }
 
 

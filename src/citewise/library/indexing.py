@@ -1,0 +1,81 @@
+"""Papers to passages and their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from citewise.library.embedding import Embedder, PassageInput
+from citewise.library.papers import PassageRow
+from citewise.library.passages import Offsets, passage_spans
+from citewise.types import Paper
+
+_LONGEST_LEAD = 64
+"""Tokens of a title that go before each of its passages; a longer title stays out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedPapers:
+    """The passages of some papers, and the vectors of passages and sentences."""
+
+    rows: tuple[PassageRow, ...]
+    vectors: NDArray[np.float32]
+    """One unit vector a passage, in the order of the rows."""
+    by_paper: Mapping[str, tuple[PassageRow, ...]]
+    sentence_vectors: Mapping[str, NDArray[np.float32]]
+    """A matrix a paper, one unit vector a sentence."""
+
+
+def embed_papers(
+    papers: Sequence[Paper], sentences: Mapping[str, Sequence[Offsets]], embedder: Embedder
+) -> EmbeddedPapers:
+    """Cut the abstracts into passages and embed them whole, each led by its paper's title.
+
+    ``sentences`` gives each paper's sentence offsets. A sentence that was cut into two passages
+    gets the mean of its parts.
+    """
+    rows: list[PassageRow] = []
+    inputs: list[PassageInput] = []
+    members: list[list[int]] = []
+    for paper in papers:
+        spans = sentences[paper.id]
+        lead = f"{paper.title.rstrip('. ')}. " if paper.title else ""
+        lead_tokens = embedder.count_tokens([lead])[0] if lead else 0
+        if lead_tokens > _LONGEST_LEAD:
+            lead, lead_tokens = "", 0
+        limit = embedder.max_tokens - lead_tokens
+        cuts = passage_spans(paper.abstract, spans, limit, embedder.count_tokens)
+        for ordinal, (start, end) in enumerate(cuts):
+            inside = [n for n, (first, last) in enumerate(spans) if first < end and last > start]
+            shift = len(lead) - start
+            rows.append(PassageRow(f"{paper.id}#{ordinal}", paper.id, start, end))
+            members.append(inside)
+            inputs.append(
+                PassageInput(
+                    lead + paper.abstract[start:end],
+                    tuple(
+                        (max(spans[n][0], start) + shift, min(spans[n][1], end) + shift)
+                        for n in inside
+                    ),
+                )
+            )
+    sums = {
+        paper.id: np.zeros((len(sentences[paper.id]), embedder.dimensions), np.float32)
+        for paper in papers
+    }
+    vectors = np.zeros((len(rows), embedder.dimensions), np.float32)
+    for at, found in enumerate(embedder.embed_passages(inputs)):
+        vectors[at] = found.passage
+        sums[rows[at].paper_id][members[at]] += found.sentences
+    for matrix in sums.values():
+        lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+        np.divide(matrix, lengths, out=matrix, where=lengths > 0)
+    return EmbeddedPapers(
+        tuple(rows),
+        vectors,
+        {paper.id: tuple(row for row in rows if row.paper_id == paper.id) for paper in papers},
+        sums,
+    )

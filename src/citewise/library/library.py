@@ -1,0 +1,494 @@
+"""The one door to a library: papers in, ranked papers out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+import platformdirs
+from filelock import FileLock, Timeout
+
+from citewise.errors import (
+    FingerprintError,
+    LibraryError,
+    LibraryLockedError,
+    NotALibraryError,
+    PaperNotFoundError,
+    UsageError,
+)
+from citewise.library.embedding import Embedder, MiniLM
+from citewise.library.indexing import embed_papers
+from citewise.library.lexical import LEXICAL_RULE, LexicalIndex
+from citewise.library.papers import SCHEMA_VERSION, PaperStore, SentenceRow
+from citewise.library.passages import PASSAGE_RULE, sentence_spans
+from citewise.library.retrieval import Retriever
+from citewise.library.vectors import VectorIndex
+from citewise.sources import read
+from citewise.sources.identity import identity_keys
+from citewise.types import (
+    Filters,
+    Hit,
+    IngestReport,
+    Json,
+    Paper,
+    Rejection,
+    SearchResult,
+    sha256_of,
+)
+
+logger = logging.getLogger("citewise")
+
+PAPERS_FILE = "papers.sqlite"
+_WRITE_BATCH = 500
+_EMBED_BATCH = 64
+_FINISH_AT_OPENING = 2_000
+"""Papers a killed process left that opening still embeds by itself; more is a task of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long task is."""
+
+    step: Literal["reading", "indexing", "embedding"]
+    done: int
+    total: int | None
+    """None while it is not known."""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryInfo:
+    """What a library holds."""
+
+    path: str
+    papers: int
+    passages: int
+    sentences: int
+    embedded: int
+    """Papers whose passages are all in the vector index."""
+    sources: dict[str, int]
+    earliest: str | None
+    latest: str | None
+    undated: int
+    disk_bytes: int
+    embedder: str
+    fingerprint: str
+
+    def to_dict(self) -> Json:
+        """The fields by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def default_path() -> Path:
+    """Where the library lies when none is named: ``$CITEWISE_LIBRARY``, else the user's data."""
+    named = os.environ.get("CITEWISE_LIBRARY")
+    return Path(named) if named else Path(platformdirs.user_data_dir("citewise", False)) / "library"
+
+
+def fingerprint_of(embedder: Embedder) -> str:
+    """What must agree for a library's indexes to be used: schema, embedder, and the rules."""
+    parts = (str(SCHEMA_VERSION), embedder.fingerprint, PASSAGE_RULE, LEXICAL_RULE)
+    return "cw-" + sha256_of("|".join(parts))[:16]
+
+
+class Library:
+    """Papers, their passages and words. Safe to use from several threads; close it after use."""
+
+    def __init__(self, path: Path, store: PaperStore, embedder: Embedder) -> None:
+        """Use ``Library.open``."""
+        self.path = path
+        self.embedder = embedder
+        self.fingerprint = fingerprint_of(embedder)
+        self._store = store
+        self._lexical = LexicalIndex(path / "lexical")
+        self._vectors = VectorIndex(path / "vectors")
+        self._retriever = Retriever(store, self._lexical, self._vectors, embedder)
+        self._lock = FileLock(str(path / "writer.lock"))
+        self._version = store.version
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path | None = None,
+        *,
+        embedder: Embedder | None = None,
+        create: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Library:
+        """Open the library in ``path`` (``default_path()`` unless named); made when absent.
+
+        Finishes what a killed process left undone. Raises NotALibraryError for a folder that holds
+        something else (or, with ``create=False``, nothing), FingerprintError when its indexes were
+        made otherwise, LibraryError when it cannot be used.
+        """
+        folder = Path(path) if path is not None else default_path()
+        store = cls._open_store(folder, create)
+        try:
+            library = cls(folder, store, embedder or MiniLM())
+            library._check_fingerprint()
+            library._finish(on_progress)
+        except BaseException:
+            store.close()
+            raise
+        return library
+
+    @staticmethod
+    def _open_store(folder: Path, create: bool) -> PaperStore:
+        if folder.exists() and not folder.is_dir():
+            raise NotALibraryError(f"{folder} is a file, not a library folder.")
+        try:
+            filled = folder.is_dir() and any(folder.iterdir())
+            if filled and not (folder / PAPERS_FILE).is_file():
+                raise NotALibraryError(
+                    f"{folder} holds other things and is not a citewise library. Name an empty or "
+                    "new folder with --library."
+                )
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+                if not os.access(folder, os.W_OK):
+                    raise PermissionError(13, "permission denied")
+        except OSError as error:
+            raise LibraryError(
+                f"The library folder {folder} cannot be written to ({error.strerror}). Name "
+                "another one with --library, or mend its permissions."
+            ) from error
+        return PaperStore(folder / PAPERS_FILE, create=create)
+
+    def _check_fingerprint(self) -> None:
+        known = self._store.meta("fingerprint")
+        if known is None:
+            self._store.set_meta("fingerprint", self.fingerprint)
+            self._store.set_meta("embedder", self.embedder.fingerprint)
+        elif known != self.fingerprint:
+            raise FingerprintError(
+                f"The library {self.path} was made with {self._store.meta('embedder')} and other "
+                f"rules than this citewise ({self.embedder.fingerprint}). Its papers are whole; "
+                "`citewise doctor --repair` makes its indexes again."
+            )
+
+    @classmethod
+    def repair(
+        cls,
+        path: str | Path | None = None,
+        *,
+        embedder: Embedder | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Library:
+        """Make both indexes of a library again from its papers, and open it."""
+        folder = Path(path) if path is not None else default_path()
+        store = cls._open_store(folder, create=False)
+        chosen = embedder or MiniLM()
+        lock = FileLock(str(folder / "writer.lock"))
+        with _held(lock, folder):
+            store.reset_index("lexical")
+            store.reset_index("dense")
+            store.set_meta("fingerprint", fingerprint_of(chosen))
+            store.set_meta("embedder", chosen.fingerprint)
+            store.close()
+            for name in ("lexical", "vectors"):
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+        library = cls.open(folder, embedder=chosen, create=False)
+        library.embed(on_progress)
+        return library
+
+    # -- papers in ---------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        format: str | None = None,  # noqa: A002 - the interface's name
+        year: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> IngestReport:
+        """Add or update papers from files, folders or ``-``.
+
+        ``format`` is recognised from the content when not named; ``year`` completes dates that are
+        printed without one. Bad records are reported, never in the way of good ones. Interrupted,
+        it leaves the library whole; again over the same files, it goes on where it stopped.
+        """
+        named = [paths] if isinstance(paths, str | Path) else list(paths)
+        return self.add(read(named, format=format, year=year), on_progress=on_progress)
+
+    def add(
+        self, records: Iterable[Paper | Rejection], *, on_progress: OnProgress | None = None
+    ) -> IngestReport:
+        """Add or update papers; what ``ingest`` does after reading."""
+        started = time.perf_counter()
+        report = IngestReport()
+        rejected: list[Rejection] = []
+        seen: set[str] = set()
+        counts = {"added": 0, "updated": 0, "unchanged": 0, "duplicate": 0}
+        with _held(self._lock, self.path):
+            stream = iter(records)
+            while batch := list(islice(stream, _WRITE_BATCH)):
+                rejected += [record for record in batch if isinstance(record, Rejection)]
+                papers = [record for record in batch if isinstance(record, Paper)]
+                outcomes = self._store.write(
+                    [
+                        (paper, identity_keys(paper), tuple(sentence_spans(paper.abstract)))
+                        for paper in papers
+                    ],
+                    seen,
+                )
+                for outcome in outcomes:
+                    counts[outcome] += 1
+                self._index_words()
+                if on_progress:
+                    on_progress(Progress("reading", sum(counts.values()) + len(rejected), None))
+            self._embed(on_progress)
+        self._version = self._store.version
+        return replace(
+            report,
+            added=counts["added"],
+            updated=counts["updated"],
+            unchanged=counts["unchanged"],
+            duplicate=counts["duplicate"],
+            rejected=tuple(rejected),
+            seconds=time.perf_counter() - started,
+        )
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Remove papers from everything; counts those that were there."""
+        with _held(self._lock, self.path):
+            removed = self._store.remove(list(ids))
+            self._index_words()
+            self._embed(None)
+        return removed
+
+    def embed(self, on_progress: OnProgress | None = None) -> int:
+        """Embed the papers that are not yet; counts them. Resumes after an interruption."""
+        with _held(self._lock, self.path):
+            missing = self._store.count_missing("dense")
+            self._index_words()
+            self._embed(on_progress)
+        return missing
+
+    def _finish(self, on_progress: OnProgress | None) -> None:
+        words_left = self._store.count_missing("lexical") or self._store.stale_entries("lexical")
+        left = self._store.count_missing("dense")
+        stale = self._store.stale_entries("dense")
+        if not (words_left or left or stale):
+            return
+        try:
+            with _held(self._lock, self.path):
+                self._index_words()
+                if left <= _FINISH_AT_OPENING:
+                    self._embed(on_progress)
+        except LibraryLockedError:
+            logger.info("another process is filling %s: using what is there", self.path)
+
+    def _index_words(self) -> None:
+        while True:
+            stale = self._store.stale_entries("lexical")
+            papers = self._store.missing_from("lexical", 5_000)
+            if not stale and not papers:
+                return
+            self._lexical.update(
+                [(paper.id, paper.title, paper.abstract) for paper in papers], stale
+            )
+            self._store.mark_lexical([paper.id for paper in papers])
+            self._store.forgotten("lexical", stale)
+
+    def _embed(self, on_progress: OnProgress | None) -> None:
+        stale = self._store.stale_entries("dense")
+        if stale:
+            nothing = np.zeros((0, self.embedder.dimensions), np.float32)
+            self._vectors.update([], [], nothing, stale)
+            self._store.forgotten("dense", stale)
+        total = self._store.count_missing("dense")
+        done = 0
+        if not total:
+            return
+        with ThreadPoolExecutor(max_workers=1) as warming:
+            # Importing Chroma takes over a second, mostly waiting for files: meanwhile, embed.
+            warmed = warming.submit(self._vectors.warm)
+            while papers := self._store.missing_from("dense", _EMBED_BATCH):
+                self._embed_batch(papers)
+                done += len(papers)
+                if on_progress:
+                    on_progress(Progress("embedding", done, total))
+            warmed.result()
+
+    def _embed_batch(self, papers: Sequence[Paper]) -> None:
+        sentences = self._store.sentences([paper.id for paper in papers])
+        spans = {paper_id: row.spans for paper_id, row in sentences.items()}
+        embedded = embed_papers(papers, spans, self.embedder)
+        # Vectors first, books second: killed in between, the same rows are written once more.
+        self._vectors.update(
+            [row.id for row in embedded.rows],
+            [row.paper_id for row in embedded.rows],
+            embedded.vectors,
+        )
+        self._store.mark_dense(embedded.by_paper, embedded.sentence_vectors)
+
+    # -- papers out --------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        source: str | None = None,
+        author: str | None = None,
+        papers: Sequence[str] = (),
+    ) -> tuple[Hit, ...]:
+        """The best ``k`` papers for a query, each with its best passage.
+
+        ``since`` and ``until`` are ISO 8601 dates of any precision, ``author`` part of a name.
+        Raises UsageError for a date that is not one or ``k`` below 1.
+        """
+        filters = Filters(since, until, source, author, tuple(papers))
+        return self.find(query, k, filters).hits
+
+    def find(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResult:
+        """As ``search``, with timings and what a person should know about the search."""
+        if k < 1:
+            raise UsageError(f"k is {k}; ask for at least 1 paper.")
+        self._refresh()
+        try:
+            return self._retriever.search(query, k, filters or Filters())
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+
+    def _refresh(self) -> None:
+        """See what another process has written since the last look."""
+        version = self._store.version
+        if version != self._version:
+            self._lexical.reload()
+            self._vectors.reload()
+            self._version = version
+
+    def paper(self, paper_id: str) -> Paper:
+        """One paper with its places; raises PaperNotFoundError."""
+        found = self._store.papers([paper_id]).get(paper_id)
+        if found is None:
+            raise PaperNotFoundError(
+                f"No paper in {self.path} has the id {paper_id!r}. "
+                "`citewise papers list` shows the ids."
+            )
+        return replace(found, places=self._store.places(paper_id))
+
+    def papers(self, filters: Filters | None = None) -> Iterator[Paper]:
+        """The papers that pass the filters, in the order in which they came.
+
+        Raises UsageError for a date that is not one.
+        """
+        try:
+            yield from self._store.select(filters or Filters())
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+
+    def papers_by_id(self, ids: Sequence[str]) -> dict[str, Paper]:
+        """Papers by id; unknown ids are left out."""
+        return self._store.papers(ids)
+
+    def sentences(self, ids: Sequence[str]) -> dict[str, SentenceRow]:
+        """Sentences of papers by id: offsets, and vectors where they have been embedded."""
+        return self._store.sentences(ids)
+
+    def terms(self, text: str) -> list[str]:
+        """The stemmed words of ``text`` that the word index knows how to look for."""
+        return self._lexical.terms(text)
+
+    def document_frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """In how many papers each stemmed word stands."""
+        return self._lexical.document_frequencies(terms)
+
+    def __len__(self) -> int:
+        return self._store.count("all")
+
+    def info(self) -> LibraryInfo:
+        """What the library holds."""
+        papers = self._store.count("all")
+        bounds = self._store.date_bounds()
+        return LibraryInfo(
+            path=str(self.path),
+            papers=papers,
+            passages=self._store.count("passages"),
+            sentences=self._store.count("sentences"),
+            embedded=papers - self._store.count_missing("dense"),
+            sources=self._store.sources(),
+            earliest=bounds[0] if bounds else None,
+            latest=bounds[1] if bounds else None,
+            undated=papers - self._store.count("dated"),
+            disk_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+            embedder=self.embedder.fingerprint,
+            fingerprint=self.fingerprint,
+        )
+
+    def check(self) -> list[str]:
+        """What is wrong between papers and indexes, in words; empty when all agree."""
+        problems = []
+        papers, passages = self._store.count("all"), self._store.count("passages")
+        words, vectors = self._lexical.count(), self._vectors.count()
+        missing = self._store.count_missing("dense")
+        if words != papers:
+            problems.append(f"the word index holds {words} papers, the library {papers}")
+        if vectors != passages:
+            problems.append(f"the vector index holds {vectors} passages, the library {passages}")
+        if missing:
+            problems.append(f"{missing} papers are not embedded")
+        return problems
+
+    def warm(self) -> None:
+        """Load the encoder and open the indexes now, side by side."""
+        with ThreadPoolExecutor(max_workers=1) as background:
+            opened = background.submit(self._vectors.warm)
+            self.embedder.embed_queries(["warm"])
+            opened.result()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._vectors.close()
+        self._store.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def _held(lock: FileLock, folder: Path) -> Iterator[None]:
+    """Hold the writer's lock; a process that died does not hold it.
+
+    Raises LibraryLockedError when another process writes.
+    """
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LibraryLockedError(
+            f"Another process is writing to {folder}. Wait until it is done; reading goes on."
+        ) from error
+    except OSError as error:
+        raise LibraryError(
+            f"The library folder {folder} cannot be written to ({error.strerror}). Mend its "
+            "permissions, or name another one with --library."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
