@@ -1,0 +1,182 @@
+"""Whether a claim is backed by the words it cites: overlap and locks fused to one probability.
+
+No model is needed: what is measured is how many of the claim's words the cited words hold, rare
+ones counting most, and whether each number, name, negation and direction is held
+(``citewise.grounding.locks``). The few parameters come from ``training/fit_checker.py``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from citewise.grounding.locks import Broken, check_locks, has_cue
+from citewise.grounding.overlap import Overlap, SentenceText, overlap, plain, read
+from citewise.types import Support, Verdict
+
+LONGEST_CLAIM = 20_000
+"""Characters; what is longer is no single claim, and is supported only where it is copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What was fitted or chosen on development data; see training/CHECKER.md."""
+
+    bias: float = -5.2
+    pair: float = 4.0
+    """Weight of the words held by the best two windows."""
+    window: float = 1.5
+    bigrams: float = 2.6
+    whole: float = 1.2
+    hard: float = 4.2
+    """Taken off for the first hard lock that is broken."""
+    more: float = 0.6
+    """Taken off for each further one, up to three."""
+    soft: float = 0.5
+    """Taken off for each doubt, up to three."""
+    supported: float = 0.5
+    """Least probability of the verdict ``supported``."""
+    partly: float = 0.25
+    """Least probability of the verdict ``partly``."""
+    verbatim: float = 0.99
+    """Probability of a claim that stands word for word in the cited words."""
+
+
+PARAMETERS = Parameters()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that was measured of one claim and its evidence."""
+
+    overlap: Overlap
+    broken: tuple[Broken, ...]
+    verbatim: bool
+
+
+_EDGES = " .!?;:,\"'()[]"
+_WORD = re.compile(r"\w")
+
+
+def _verbatim(claim: Sequence[SentenceText], evidence: Sequence[str]) -> bool:
+    """Whether each sentence of the claim stands word for word in the evidence.
+
+    A part of a sentence does not count where a negation stands before it ('it is not true that').
+    """
+    lines = [f" {plain(text).lower()} " for text in evidence]
+    for sentence in claim:
+        words = sentence.text.lower().strip(_EDGES)
+        if not words or not any(_stands(words, line) for line in lines):
+            return False
+    return bool(claim)
+
+
+def _stands(words: str, line: str) -> bool:
+    at = line.find(words)
+    tries = 0
+    while at >= 0 and tries < 50:
+        before, after = line[at - 1], line[at + len(words)]
+        follower = line[at + len(words) + 1 : at + len(words) + 2]
+        # '5' does not stand in '5.4' or '5%', nor 'GPT' in 'GPT-4'.
+        glued = _WORD.match(after) or after == "%" or (after in ".,-/" and _WORD.match(follower))
+        earlier = line[max(0, at - 2) : at - 1]
+        glued = glued or _WORD.match(before) or (before in ".,-/" and _WORD.match(earlier))
+        if not glued:
+            start = max(line.rfind(". ", max(0, at - 90), at), at - 90, 0)
+            if not has_cue(line[start:at]):
+                return True
+        at = line.find(words, at + 1)
+        tries += 1
+    return False
+
+
+def read_pair(claim: str, evidence: Sequence[str], context: str = "") -> Reading | None:
+    """Measure a claim against evidence; ``None`` when one of them has no words."""
+    texts = sorted({text for text in evidence if text.strip()})
+    ours = [s for s in read(claim) if s.tokens] if len(claim) <= LONGEST_CLAIM else []
+    theirs = [[s for s in read(text) if s.tokens] for text in texts]
+    if not ours or not any(theirs):
+        return None
+    given = read(context) if context else ()
+    held = overlap(ours, theirs, given)
+    if _verbatim(ours, texts):
+        return Reading(held, (), True)
+    everything = [s for element in theirs for s in element]
+    broken = check_locks(ours, everything, aligned=held.aligned, best=held.best, context=given)
+    return Reading(held, tuple(broken), False)
+
+
+def score(reading: Reading, parameters: Parameters = PARAMETERS) -> float:
+    """The calibrated probability that the claim is backed, 0 to 1."""
+    if reading.verbatim:
+        return parameters.verbatim
+    o = reading.overlap
+    z = (
+        parameters.bias
+        + parameters.pair * o.pair
+        + parameters.window * o.window
+        + parameters.bigrams * o.bigrams
+        + parameters.whole * o.whole
+    )
+    hard = sum(1 for lock in reading.broken if lock.hard)
+    soft = len(reading.broken) - hard
+    if hard:
+        z -= parameters.hard + parameters.more * min(hard - 1, 3)
+    z -= parameters.soft * min(soft, 3)
+    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z))))
+
+
+def _reasons(reading: Reading, verdict: Verdict) -> tuple[str, ...]:
+    if verdict is Verdict.SUPPORTED:
+        return ()
+    reasons = [lock.reason for lock in reading.broken][:6]
+    missing = reading.overlap.missing[:4]
+    if missing and (not reasons or reading.overlap.whole < 0.6):
+        reasons.append("the cited words do not mention " + ", ".join(missing))
+    if not reasons:
+        reasons.append("the cited words hold the claim's words, but nowhere together")
+    return tuple(reasons)
+
+
+def _judge(reading: Reading, parameters: Parameters = PARAMETERS) -> Support:
+    probability = score(reading, parameters)
+    hard = any(lock.hard for lock in reading.broken)
+    if probability >= parameters.supported and not hard:
+        verdict = Verdict.SUPPORTED
+    elif probability >= parameters.partly:
+        verdict = Verdict.PARTLY
+    else:
+        verdict = Verdict.UNSUPPORTED
+    return Support(probability, verdict, _reasons(reading, verdict))
+
+
+def check(claim: str, evidence: str | Sequence[str], *, context: str = "") -> Support:
+    """Whether ``evidence`` backs ``claim``, with the reasons against it.
+
+    ``evidence`` is the cited text or several of them, in any order. ``context`` may hold more names
+    and numbers, such as the title of the cited paper. Never raises on any text.
+    """
+    texts = [evidence] if isinstance(evidence, str) else list(evidence)
+    if not any(text.strip() for text in texts):
+        return Support(0.0, Verdict.UNSUPPORTED, ("no words are cited",))
+    if len(claim) > LONGEST_CLAIM:
+        if any(" ".join(claim.split()) in " ".join(text.split()) for text in texts):
+            return Support(PARAMETERS.verbatim, Verdict.SUPPORTED)
+        reason = f"the claim has {len(claim)} characters; check its sentences one by one"
+        return Support(0.0, Verdict.UNSUPPORTED, (reason,))
+    reading = read_pair(claim, texts, context)
+    if reading is None:
+        if claim.strip() and any(claim.strip() in text for text in texts):
+            return Support(PARAMETERS.verbatim, Verdict.SUPPORTED)
+        which = "claim" if not any(s.tokens for s in read(claim)) else "cited text"
+        return Support(0.0, Verdict.UNSUPPORTED, (f"the {which} has no words",))
+    return _judge(reading)
+
+
+def check_batch(
+    pairs: Iterable[tuple[str, str | Sequence[str]] | tuple[str, str | Sequence[str], str]],
+) -> list[Support]:
+    """``check`` for many ``(claim, evidence)`` or ``(claim, evidence, context)``, in order."""
+    return [check(pair[0], pair[1], context=pair[2] if len(pair) > 2 else "") for pair in pairs]

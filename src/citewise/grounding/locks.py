@@ -1,0 +1,898 @@
+"""What the cited words must hold: every number, name, negation and direction of a claim.
+
+Word overlap cannot see that 5.54x became 12.5x or that 'not' slipped in; these rules can. They
+forgive formatting (``1,000`` = ``1k``; ``5.54x`` = ``5.54 times``), plurals, acronyms whose long
+form is there, and rounding that says so ('about').
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
+
+from citewise.grounding.overlap import (
+    STOP_WORDS,
+    SentenceText,
+    Token,
+    background,
+    read_sentence,
+    stem,
+)
+
+Kind = Literal["number", "name", "negation", "direction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Something in a claim that the cited words do not hold."""
+
+    kind: Kind
+    reason: str
+    """In words a person can read."""
+    hard: bool
+    """True when it contradicts the cited words or adds a fact; False for a mere doubt."""
+
+
+# ---------------------------------------------------------------------------------------- numbers
+
+_NUMBER_WORDS = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "fifteen": 15, "twenty": 20, "thirty": 30,
+    "forty": 40, "fifty": 50, "hundred": 100,
+}  # fmt: skip
+_FACTOR_WORDS = {
+    "twice": 2, "double": 2, "doubles": 2, "doubled": 2, "doubling": 2, "twofold": 2, "thrice": 3,
+    "triple": 3, "triples": 3, "tripled": 3, "tripling": 3, "threefold": 3, "fourfold": 4,
+    "quadruple": 4, "quadruples": 4, "fivefold": 5, "tenfold": 10,
+}  # fmt: skip
+_HALF_WORDS = frozenset({"half", "halves", "halved", "halving"})
+_SCALES = {
+    "k": 1e3, "K": 1e3, "thousand": 1e3, "M": 1e6, "million": 1e6, "millions": 1e6, "B": 1e9,
+    "b": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9, "T": 1e12, "trillion": 1e12,
+}  # fmt: skip
+_UNITS = {
+    "x": "x", "times": "x", "fold": "x", "percent": "%", "percentage": "%", "points": "%",
+    "point": "%", "pp": "%", "pts": "%", "ms": "ms", "millisecond": "ms", "milliseconds": "ms",
+    "s": "s", "sec": "s", "second": "s", "seconds": "s", "min": "min", "minute": "min",
+    "minutes": "min", "h": "h", "hour": "h", "hours": "h", "day": "day", "days": "day",
+    "week": "week", "weeks": "week", "month": "month", "months": "month", "year": "year",
+    "years": "year", "kb": "KB", "mb": "MB", "gb": "GB", "tb": "TB", "gib": "GB", "mib": "MB",
+}  # fmt: skip
+_ABOUT = frozenset(
+    "about around roughly approximately approx nearly almost close circa near some ~".split()
+)
+_MORE = frozenset(
+    "over exceeding exceeds exceed exceeded above beyond surpassing surpasses > upwards".split()
+)
+_LESS = frozenset("under below < beneath".split())
+_OPPOSED = {
+    "more": frozenset({"less", "atmost"}),
+    "atleast": frozenset({"less", "atmost"}),
+    "less": frozenset({"more", "atleast"}),
+    "atmost": frozenset({"more", "atleast"}),
+}
+_COMPARATOR_TEXT = {"more": "more than", "atleast": "at least", "less": "less than",
+                    "atmost": "up to", "about": "about", "": ""}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number of a text."""
+
+    value: float
+    unit: str
+    """``%``, ``x``, a unit of time or memory, or ``""``."""
+    comparator: str
+    """``about``, ``more``, ``less``, ``atleast``, ``atmost`` or ``""``."""
+    text: str
+    """As written, with its unit."""
+    source: Literal["digits", "word", "name"]
+    """``name`` for the number inside ``CIFAR-10``."""
+    before: str
+    """Stem of the content word before it, or ``""``."""
+    after: str
+    """Stem of the content word after it and its unit, or ``""``."""
+
+
+def _comparator(tokens: Sequence[Token], at: int) -> str:
+    gap = tokens[at].gap
+    if "~" in gap:
+        return "about"
+    if ">=" in gap:
+        return "atleast"
+    if "<=" in gap:
+        return "atmost"
+    if ">" in gap:
+        return "more"
+    if "<" in gap:
+        return "less"
+    one = tokens[at - 1].lower if at >= 1 else ""
+    two = tokens[at - 2].lower if at >= 2 else ""
+    three = tokens[at - 3].lower if at >= 3 else ""
+    if one in ("a", "an", "the", "by", "of", "as") and two:
+        # 'over a 5x speedup', 'as much as 5x'
+        if one == "as" and two in ("much", "many", "high", "low", "few"):
+            return "atmost" if two in ("much", "many", "high") else "atleast"
+        one, two, three = two, three, ""
+    if one == "than":
+        negated = three in ("no", "not")
+        if two in ("more", "greater", "higher", "larger", "better"):
+            return "atmost" if negated else "more"
+        if two in ("less", "fewer", "lower", "smaller"):
+            return "atleast" if negated else "less"
+    if one == "least" and two == "at":
+        return "atleast"
+    if (one == "most" and two == "at") or (one == "to" and two == "up"):
+        return "atmost"
+    if one in _ABOUT or (one == "to" and two == "close"):
+        return "about"
+    if one in _MORE:
+        return "more"
+    if one in _LESS:
+        return "less"
+    return "more" if tokens[at].tail.startswith("+") else ""
+
+
+def _neighbour(tokens: Sequence[Token], at: int, step: int) -> str:
+    for _ in range(4):
+        if not 0 <= at < len(tokens):
+            return ""
+        token = tokens[at]
+        if token.lower[0].isdigit():
+            return ""
+        if (
+            token.lower not in STOP_WORDS
+            and token.lower not in _UNITS
+            and token.text not in _SCALES
+        ):
+            return stem(token.lower)
+        at += step
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _number(text: str) -> float:
+    text = text.replace(",", "")
+    if text.count(".") > 1:
+        # A version such as 1.2.3: any two that differ must give different values.
+        head, _, rest = text.partition(".")
+        return float(head[:15] or "0") + hash_of(rest)
+    try:
+        return float(text)
+    except ValueError:
+        # isdigit() holds for characters that float() refuses.
+        return hash_of(text)
+
+
+def hash_of(text: str) -> float:
+    """A number in 0..1 that stands for ``text``, the same in every process."""
+    value = 0
+    for character in text[:64]:
+        value = (value * 131 + ord(character)) % 1_000_003
+    return value / 1_000_003
+
+
+def quantities(sentence: SentenceText) -> list[Quantity]:
+    """All numbers of a sentence, in digits or in words, with unit and comparator."""
+    tokens = sentence.tokens
+    found: list[Quantity] = []
+    for at, token in enumerate(tokens):
+        first = token.text[0]
+        if first.isdigit() or first == ".":
+            source: Literal["digits", "word", "name"] = "digits"
+            if token.joint != " " and tokens[at - 1].text[0].isalpha():
+                # Glued or hyphened to letters: part of a name, unless these are a factor (224x224).
+                x = tokens[at - 1].lower == "x" and tokens[at - 1].joint == "" and at >= 2
+                source = "digits" if x else "name"
+            value = _number(token.text)
+        elif token.lower in _NUMBER_WORDS:
+            source, value = "word", float(_NUMBER_WORDS[token.lower])
+        elif token.lower in _FACTOR_WORDS:
+            found.append(
+                Quantity(float(_FACTOR_WORDS[token.lower]), "x", _comparator(tokens, at),
+                         token.text, "word", "", "")
+            )  # fmt: skip
+            continue
+        elif token.lower in _HALF_WORDS:
+            found.append(Quantity(50.0, "%", _comparator(tokens, at), token.text, "word", "", ""))
+            continue
+        else:
+            continue
+        unit, written, after = "", token.text, at + 1
+        if token.tail.startswith("%"):
+            unit, written = "%", token.text + "%"
+        elif after < len(tokens):
+            follower = tokens[after]
+            tight = follower.joint == ""
+            scale = _SCALES.get(follower.text if tight else follower.lower)
+            if scale is not None and (tight or len(follower.text) > 2):
+                value *= scale
+                written += ("" if tight else " ") + follower.text
+                after += 1
+                follower = tokens[after] if after < len(tokens) else follower
+            if (
+                after < len(tokens)
+                and follower.joint in ("", "-", " ")
+                and not follower.gap.strip(" -")
+            ):
+                unit = _UNITS.get(follower.lower, "")
+                if unit in ("s", "h", "min") and len(follower.text) == 1 and follower.joint != "":
+                    unit = ""
+                if unit:
+                    written += ("" if follower.joint == "" else " ") + follower.text
+                elif follower.joint == "" and after == at + 1:
+                    written += follower.text
+        found.append(
+            Quantity(value, unit, _comparator(tokens, at), written, source,
+                     _neighbour(tokens, at - 1, -1), _neighbour(tokens, after, 1))
+        )  # fmt: skip
+    # In a range (4-5x, 4 to 5 times) the first number has the unit of the second.
+    for at in range(len(found) - 1):
+        if not found[at].unit and found[at + 1].unit and found[at].source == "digits":
+            span = f"{found[at].text}-{found[at + 1].text}"
+            if span.replace(" ", "") in sentence.text.replace(" ", ""):
+                q = found[at]
+                found[at] = Quantity(q.value, found[at + 1].unit, q.comparator, q.text, q.source,
+                                     q.before, found[at + 1].after)  # fmt: skip
+    return found
+
+
+def _compatible(claim: Quantity, unit: str, source: str) -> bool:
+    if source == "name":
+        return claim.unit == ""
+    return claim.unit == "" or unit == "" or claim.unit == unit
+
+
+class _Pool:
+    """The numbers of the cited words, found by value."""
+
+    def __init__(self, found: Iterable[Quantity]) -> None:
+        self.all = list(found)
+        self.values = sorted({q.value for q in self.all})
+        self.by_value: dict[float, list[Quantity]] = {}
+        for q in self.all:
+            kept = self.by_value.setdefault(q.value, [])
+            if len(kept) < 32:
+                kept.append(q)
+
+    def near(self, low: float, high: float) -> list[Quantity]:
+        at, end = bisect_left(self.values, low), bisect_right(self.values, high)
+        return [q for value in self.values[at : min(end, at + 64)] for q in self.by_value[value]]
+
+    def holding(self, claim: Quantity) -> list[Quantity]:
+        value = claim.value
+        slack = abs(value) * 1e-9
+        held = self.near(value - slack, value + slack)
+        if claim.comparator == "about":
+            # Rounding: a tenth at most ('nearly 6x' for 5.54x).
+            held += self.near(value * 0.92 - slack, value * 1.08 + slack)
+        elif claim.comparator in ("more", "atleast"):
+            # 'over 80%' for 83.8%: true, and close enough to be meant.
+            held += self.near(value, value * 1.15 + slack)
+        elif claim.comparator in ("less", "atmost"):
+            held += self.near(value * 0.85 - slack, value)
+        return [q for q in held if _compatible(claim, q.unit, q.source)]
+
+
+def _numbers(
+    claim: Sequence[SentenceText],
+    evidence: Sequence[SentenceText],
+    aligned: Sequence[SentenceText],
+    context: Sequence[SentenceText],
+) -> list[Broken]:
+    asked = [q for s in claim for q in quantities(s) if q.source != "name"]
+    if not asked:
+        return []
+    pool = _Pool(q for s in evidence for q in quantities(s))
+    given = _Pool(q for s in context for q in quantities(s))
+    near = [q for s in aligned for q in quantities(s) if q.source != "name"]
+    said = {q.value for q in asked}
+    broken: list[Broken] = []
+    for q in asked:
+        held = pool.holding(q)
+        rivals = [
+            n for n in near
+            if n.value not in said and _compatible(q, n.unit, n.source)
+        ]  # fmt: skip
+        twins = [
+            n
+            for n in rivals
+            if (n.after == q.after if q.after else q.before and n.before == q.before)
+        ]
+        if held:
+            twin = next((n for n in twins if n.before == q.before and n.after == q.after), None)
+            if twin is not None and not any(
+                (h.after == q.after and h.before == q.before) or h.comparator != q.comparator
+                for h in held
+            ):
+                broken.append(
+                    Broken("number", f"{q.text} stands elsewhere; the cited words say {twin.text}"
+                           " here", True)
+                )  # fmt: skip
+                continue
+            opposed = _OPPOSED.get(q.comparator, frozenset())
+            if opposed and all(h.comparator in opposed for h in held):
+                broken.append(
+                    Broken("number",
+                           f"'{_COMPARATOR_TEXT[q.comparator]} {q.text}' is not what the cited "
+                           f"words say: '{_COMPARATOR_TEXT[held[0].comparator]} {held[0].text}'",
+                           True)
+                )  # fmt: skip
+            continue
+        if given.holding(q):
+            continue
+        shown = twins or [n for n in rivals if n.unit == q.unit] or rivals
+        they = "they say " + " and ".join(dict.fromkeys(n.text for n in shown[:2]))
+        if not shown:
+            they = "they give no such number" if near else "they give no number"
+        # A small number in words may count what the cited words list without counting.
+        hard = q.source == "digits" or bool(twins) or q.value > 4 or bool(q.unit)
+        broken.append(Broken("number", f"{q.text} is not in the cited words; {they}", hard))
+    return broken
+
+
+# ------------------------------------------------------------------------------------------ names
+
+_SHORT_ACRONYMS = {
+    "ai": ("artificial", "intelligence"), "ml": ("machine", "learning"),
+    "rl": ("reinforcement", "learning"), "dl": ("deep", "learning"), "cv": ("computer", "vision"),
+    "qa": ("question", "answering"), "ir": ("information", "retrieval"),
+    "kg": ("knowledge", "graph"), "kv": ("key", "value"), "us": ("united", "states"),
+    "uk": ("united", "kingdom"),
+}  # fmt: skip
+_REPORTING = frozenset(
+    """presents proposes introduces shows demonstrates describes reports finds argues investigates
+    explores studies examines provides offers develops addresses considers analyzes analyses
+    evaluates discusses reveals establishes suggests observes tackles aims trains builds designs
+    formulates present propose introduce show demonstrate describe report find argue""".split()
+)
+_SELF = frozenset("we our paper work study article authors author survey thesis report".split())
+_NOT_NAMES = frozenset(
+    """i ii iii iv a the monday tuesday wednesday thursday friday saturday sunday figure table
+    section appendix""".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name, acronym or numbered model of a claim."""
+
+    text: str
+    stream: str
+    """Its letters and numbers, lower case, separated by single spaces."""
+    strong: bool
+    """Marked by its form (CamelCase, capitals, digits), not only by a capital letter."""
+    start: int
+    """Index of its first token."""
+    end: int
+    """Index after its last token."""
+
+
+def _bare(token: Token) -> str:
+    return token.text.split("'", 1)[0]
+
+
+def _marked(word: str) -> bool:
+    """True for CamelCase, acronyms and other words with a capital after the first letter."""
+    return len(word) > 1 and not word[1:].islower() and any(c.isupper() for c in word[1:])
+
+
+def names(sentence: SentenceText) -> list[Name]:
+    """The names of a sentence: by their form, or capitalised and known as names or not known."""
+    tokens = sentence.tokens
+    table = background()
+    found: list[Name] = []
+    at = 0
+    while at < len(tokens):
+        end = at + 1
+        while end < len(tokens) and tokens[end].joint != " ":
+            end += 1
+        group = tokens[at:end]
+        digits = [i for i, t in enumerate(group) if not t.text[0].isalpha()]
+        if digits and digits[-1] > 0 and group[0].text[0].isalpha():
+            capitals = [i for i, t in enumerate(group) if t.text[0].isupper()]
+            first = min([*capitals, max(0, digits[0] - 1)])
+            last = digits[-1]
+            if last + 1 < len(group) and group[last + 1].joint == "":
+                last += 1
+            last = max([last, *capitals])
+            part = group[first : last + 1]
+            text = part[0].text + "".join((t.joint + t.text) for t in part[1:])
+            found.append(
+                Name(text, " ".join(_bare(t).lower() for t in part), True, at + first,
+                     at + last + 1)
+            )  # fmt: skip
+        else:
+            for place, token in enumerate(group, at):
+                word = _bare(token)
+                lower = word.lower()
+                if len(word) < 2 or not word[0].isalpha() or lower in _NOT_NAMES:
+                    continue
+                if place > at and token.joint == "" and tokens[place - 1].text[0].isdigit():
+                    continue  # a unit, such as the GB of 5GB
+                if _marked(word):
+                    found.append(Name(word, lower, True, place, place + 1))
+                elif word[0].isupper() and lower not in STOP_WORDS:
+                    known = lower in table.names
+                    unknown = stem(lower) not in table.frequency
+                    opening = place == 0 or any(c in tokens[place].gap for c in ":\"'([")
+                    if known or (unknown and not opening):
+                        found.append(Name(word, lower, False, place, place + 1))
+        at = end
+    return found
+
+
+class _Held:
+    """Where names are looked for."""
+
+    def __init__(self, sentences: Sequence[SentenceText]) -> None:
+        self.sentences = sentences
+        tokens = [t for s in sentences for t in s.tokens]
+        self.words = [_bare(t).lower() for t in tokens]
+        self.stream = " " + " ".join(self.words) + " "
+        self.vocabulary = set(self.words)
+        self.acronyms = {
+            w.lower()
+            for w in ((_bare(t)[:-1] if t.text.endswith("s") else _bare(t)) for t in tokens)
+            if 2 <= len(w) <= 6 and w.isupper() and w.isalpha()
+        }
+        self._joined: set[str] | None = None
+        self._stems: set[str] | None = None
+
+    @property
+    def joined(self) -> set[str]:
+        if self._joined is None:
+            words = self.words[:20_000]
+            self._joined = {a + b for a, b in pairwise(words)} | {
+                a + b + c for a, b, c in zip(words, words[1:], words[2:], strict=False)
+            }
+        return self._joined
+
+    @property
+    def stems(self) -> set[str]:
+        if self._stems is None:
+            self._stems = {stem(w) for w in self.vocabulary}
+        return self._stems
+
+    def holds(self, name: Name, sentence: SentenceText) -> bool:
+        stream = name.stream
+        if f" {stream} " in self.stream or f" {stream}s " in self.stream:
+            return True
+        if stream.endswith("s") and f" {stream[:-1]} " in self.stream:
+            return True
+        squashed = stream.replace(" ", "")
+        if squashed in self.vocabulary or squashed in self.joined or squashed + "s" in self.joined:
+            return True
+        letters = squashed.removesuffix("s")
+        if letters.isalpha() and name.strong:
+            if letters in _SHORT_ACRONYMS:
+                return all(stem(w) in self.stems for w in _SHORT_ACRONYMS[letters])
+            if 3 <= len(letters) <= 6 and any(letters in s.initials for s in self.sentences):
+                return True
+        if not name.strong:
+            if stem(stream) in self.stems:
+                return True
+            if len(stream) >= 5 and any(
+                len(w) >= 4 and w[:4] == stream[:4] and abs(len(w) - len(stream)) <= 4
+                and (w.startswith(stream[:5]) or len(w) == 4)
+                for w in self.vocabulary
+            ):  # fmt: skip
+                return True
+        # The claim spells out what the cited words abbreviate.
+        for acronym in self.acronyms:
+            if len(acronym) >= 3:
+                found = sentence.initials.find(acronym)
+                if 0 <= found <= name.start < found + len(acronym):
+                    return True
+        return False
+
+
+def _names(
+    claim: Sequence[SentenceText],
+    evidence: Sequence[SentenceText],
+    aligned: Sequence[SentenceText],
+    context: Sequence[SentenceText],
+) -> list[Broken]:
+    asked = [(n, s) for s in claim for n in names(s)]
+    if not asked:
+        return []
+    cited, given = _Held(evidence), _Held(context)
+    broken: list[Broken] = []
+    for name, sentence in asked:
+        if cited.holds(name, sentence) or given.holds(name, sentence):
+            continue
+        if name.start == 0 and name.end < len(sentence.tokens):
+            verb = sentence.tokens[name.end].lower
+            if verb in _REPORTING and any(t.lower in _SELF for s in aligned for t in s.tokens):
+                # 'X presents ...' for 'This paper presents ...': the answer names the paper.
+                continue
+        broken.append(Broken("name", f"{name.text} is not named in the cited words", True))
+    return broken
+
+
+# ------------------------------------------------------------------------------ negation, direction
+
+_CUES = frozenset(
+    """not cannot never no none neither nor without fail fails failed failing failure unable lack
+    lacks lacked lacking hardly barely nothing non""".split()
+)
+_HINTS = frozenset(
+    """avoid avoids avoiding avoided eliminate eliminates eliminating remove removes removing
+    prevent prevents preventing limited limit limits struggle struggles struggling difficult rarely
+    seldom little few absent absence rather instead insufficient inability impossible infeasible
+    ignore ignores ignoring neglect neglects overlook overlooks missing free less only scarce poor
+    poorly challenging hinders hinder suffers suffer degrade degrades worse bypass bypasses
+    bypassing     obviate obviates obviating reject rejects deny denies refuse refuses forgo unlike despite
+    drop drops dropping skip skips skipping independent agnostic zero""".split()
+)
+_NOT_CUE_NEXT = frozenset("only just merely simply limited necessarily".split())
+_BREAKS = re.compile(r"[,;:()\"]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    word: str
+    scope: tuple[str, ...]
+    at: int
+
+
+def _is_cue(tokens: Sequence[Token], at: int) -> bool:
+    lower = tokens[at].lower
+    if lower.endswith("n't"):
+        return True
+    if lower not in _CUES:
+        return False
+    follower = tokens[at + 1].lower if at + 1 < len(tokens) else ""
+    if lower == "not" and follower in _NOT_CUE_NEXT and follower != "necessarily":
+        return False
+    if lower in ("not", "no") and at and tokens[at - 1].lower in ("or", "whether", "if"):
+        return False
+    if lower == "non":
+        return bool(follower) and tokens[at + 1].joint == "-"
+    if lower == "no" and follower and follower[0].isdigit():
+        return False  # 'No. 5'
+    return not (lower == "no" and follower in ("doubt", "longer") and follower == "doubt")
+
+
+def _cues(sentence: SentenceText) -> list[_Cue]:
+    tokens = sentence.tokens
+    found: list[_Cue] = []
+    for at, token in enumerate(tokens):
+        if token.lower == "free" and token.joint == "-" and at:
+            found.append(_Cue(f"{tokens[at - 1].text}-free", (stem(tokens[at - 1].lower),), at))
+            continue
+        if not _is_cue(tokens, at):
+            continue
+        reach = 2 if token.lower == "non" else 9
+        scope: list[str] = []
+        for place in range(at + 1, min(len(tokens), at + reach)):
+            word = tokens[place]
+            if scope and (_BREAKS.search(word.gap) or word.lower in ("but", "while", "whereas")):
+                break
+            if word.lower not in STOP_WORDS:
+                scope.append(stem(word.lower))
+                if len(scope) == 4:
+                    break
+        found.append(_Cue(token.text, tuple(scope), at))
+    return found
+
+
+def has_cue(text: str) -> bool:
+    """Whether a plain text holds a negation."""
+    return any(_is_cue(s.tokens, at) for s in read_sentence(text) for at in range(len(s.tokens)))
+
+
+_PREFIXES = ("un", "non", "in", "im", "ir", "il", "dis")
+
+
+def _negated_form(word: str, vocabulary: set[str]) -> str | None:
+    for prefix in _PREFIXES:
+        if prefix + word in vocabulary:
+            return prefix + word
+    return None
+
+
+_AXES: tuple[tuple[str, str, str], ...] = (
+    ("general",
+     "improve improves improved improving improvement improvements enhance enhances enhanced "
+     "enhancing enhancement boost boosts boosted boosting better best superior superiority "
+     "strengthen strengthens strengthened benefit benefits beneficial effective effectively",
+     "degrade degrades degraded degrading degradation worsen worsens worsened worse worst inferior "
+     "hurt hurts harm harms harmful deteriorate deteriorates deteriorated impair impairs impaired "
+     "weaken weakens weakened ineffective ineffectively worsening deterioration"),
+    ("amount",
+     "increase increases increased increasing increasingly raise raises raised rise rises rising "
+     "grow grows growing growth higher high highest more larger large largest greater great "
+     "greatest bigger most maximum maximize maximizes maximizing amplify amplifies expand expands "
+     "upper many gain gains elevated highly",
+     "decrease decreases decreased decreasing reduce reduces reduced reducing reduction reductions "
+     "lower lowers lowest low fewer fewest less decline declines declined declining drop drops "
+     "dropped fall falls shrink shrinks smaller small smallest cut cuts diminish diminishes "
+     "diminished least minimum minimize minimizes minimizing mitigate mitigates mitigating "
+     "alleviate alleviates few loss losses lowered"),
+    ("speed",
+     "fast faster fastest quick quicker quickly rapid rapidly accelerate accelerates accelerated "
+     "accelerating acceleration speedup speedups speeds",
+     "slow slower slowest slowly slows slowdown slowdowns decelerate decelerates deceleration"),
+    ("rank",
+     "outperform outperforms outperformed outperforming surpass surpasses surpassed surpassing "
+     "exceed exceeds exceeded exceeding beat beats",
+     "underperform underperforms underperformed underperforming lag lags trail trails"),
+    ("length", "long longer longest", "short shorter shortest"),
+    ("strength", "strong stronger strongest strongly", "weak weaker weakest weakly"),
+    ("sign", "positive positively", "negative negatively"),
+    ("time", "before earlier early prior", "after later late subsequently"),
+    ("success", "succeed succeeds succeeded success successful successfully",
+     "fail fails failed failing failure failures unsuccessful unsuccessfully"),
+    ("efficiency", "efficient efficiently efficiency", "inefficient inefficiently inefficiency"),
+    ("ease", "easy easier easiest simple simpler easily simplify simplifies",
+     "hard harder hardest difficult complex complicate complicates"),
+    ("membership", "include includes including included", "exclude excludes excluding excluded"),
+    ("permission", "enable enables enabling enabled allow allows allowing permit permits",
+     "prevent prevents preventing prevented hinder hinders hindering block blocks disable "
+     "disables"),
+    ("frequency", "always often frequently", "never rarely seldom"),
+    ("agreement", "agree agrees agreement consistent consistently",
+     "disagree disagrees disagreement inconsistent inconsistently"),
+    ("supervision", "supervised", "unsupervised"),
+    ("stability", "stable stabilize stabilizes stability", "unstable destabilize instability"),
+    ("robustness", "robust robustly resilient", "fragile brittle vulnerable"),
+    ("acceptance", "accept accepts accepted", "reject rejects rejected"),
+    ("depth", "deep deeper", "shallow shallower"),
+    ("extent", "wide wider broad broader", "narrow narrower"),
+    ("price", "cheap cheaper inexpensive", "expensive costly costlier"),
+    ("density", "dense", "sparse"),
+    ("ability", "sufficient sufficiently able capable", "insufficient "
+     "insufficiently unable incapable"),
+    ("truth", "true correct correctly accurate accurately", "false incorrect "
+     "incorrectly inaccurate inaccurately wrong"),
+    ("likelihood", "likely", "unlikely"),
+    ("support", "confirm confirms support supports supported", "contradict contradicts refute "
+     "refutes refuted oppose opposes"),
+    ("presence", "with", "without"),
+    ("promotion", "promote promotes promoted activate activates activated activation upregulated",
+     "inhibit inhibits inhibited suppress suppresses suppressed inhibition suppression "
+     "downregulated"),
+)  # fmt: skip
+_DIRECTION: dict[str, tuple[str, int]] = {
+    word: (axis, sign)
+    for axis, up, down in reversed(_AXES)
+    for sign, line in ((1, up), (-1, down))
+    for word in line.split()
+}
+_GENERAL = frozenset({"general", "amount", "speed", "rank"})
+_NOT_IN_PROSE = frozenset({"presence", "time", "membership", "frequency", "density", "depth"})
+"""Axes trusted only where one word replaces another in the same sentence."""
+
+
+def opposite(one: str, other: str) -> bool:
+    """True for two words (lower case) that point in opposite directions."""
+    a, b = _DIRECTION.get(one), _DIRECTION.get(other)
+    if a is not None and b is not None and a[1] != b[1]:
+        return a[0] == b[0] or (a[0] in _GENERAL and b[0] in _GENERAL)
+    if len(one) > len(other):
+        one, other = other, one
+    return len(one) >= 4 and any(other == prefix + one for prefix in _PREFIXES)
+
+
+def _around(tokens: Sequence[Token], at: int) -> frozenset[str]:
+    """Content stems near a token: up to two before it and three after it."""
+    near: list[str] = []
+    count = 0
+    for place in range(at - 1, max(-1, at - 6), -1):
+        word = tokens[place].lower
+        if word not in STOP_WORDS and word not in _DIRECTION:
+            near.append(stem(word))
+            count += 1
+            if count == 2:
+                break
+    count = 0
+    for place in range(at + 1, min(len(tokens), at + 7)):
+        word = tokens[place].lower
+        if word not in STOP_WORDS and word not in _DIRECTION:
+            near.append(stem(word))
+            count += 1
+            if count == 3:
+                break
+    return frozenset(near)
+
+
+def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
+    """What a claim that copies a sentence has changed in it."""
+    ours = [t.lower for t in claim.tokens]
+    theirs = [t.lower for t in cited.tokens]
+    matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
+    blocks = matcher.get_matching_blocks()
+    same = sum(block.size for block in blocks)
+    if same < 0.6 * len(ours) or same < 3:
+        return []
+    broken: list[Broken] = []
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag == "equal" or b - a > 6:
+            continue
+        added = [t for t in range(a, b) if _is_cue(claim.tokens, t)]
+        gone = [t for t in range(c, d) if _is_cue(cited.tokens, t)]
+        if added and not gone and not any(w in _HINTS for w in theirs[c:d]):
+            if d - c <= 6:
+                word = claim.tokens[added[0]].text
+                broken.append(
+                    Broken("negation", f"the claim adds '{word}' to what the cited words say", True)
+                )
+            continue
+        if gone and not added and d - c <= 4 and not any(w in _HINTS for w in ours[a:b]):
+            if a > 0 and b < len(ours):
+                word = cited.tokens[gone[0]].text
+                broken.append(
+                    Broken(
+                        "negation", f"the claim leaves out the '{word}' of the cited words", True
+                    )
+                )
+            continue
+        if tag != "replace" or b - a > 3 or d - c > 3:
+            continue
+        for one in range(a, b):
+            for other in range(c, d):
+                if not opposite(ours[one], theirs[other]):
+                    continue
+                pair = _DIRECTION.get(ours[one]), _DIRECTION.get(theirs[other])
+                across = pair[0] and pair[1] and pair[0][0] != pair[1][0]
+                if across and ours[one + 1 : one + 2] != theirs[other + 1 : other + 2]:
+                    continue
+                broken.append(
+                    Broken("direction", f"the claim says '{ours[one]}', the cited words say "
+                           f"'{theirs[other]}'", True)
+                )  # fmt: skip
+    return broken
+
+
+def _polarity(
+    claim: Sequence[SentenceText],
+    aligned: Sequence[SentenceText],
+    best: SentenceText,
+) -> list[Broken]:
+    broken: list[Broken] = []
+    cited_cues = [(cue, s) for s in aligned for cue in _cues(s)]
+    cited_stems = {t.stem for s in aligned for t in s.terms}
+    cited_words = {t.lower for s in aligned for t in s.tokens}
+    hints = {
+        term.stem
+        for s in aligned
+        for at, token in enumerate(s.tokens)
+        if token.lower in _HINTS or token.lower.startswith(("un", "non"))
+        for term in s.terms
+        if abs(term.position - at) <= 5
+    }
+    for sentence in claim:
+        for cue in _cues(sentence):
+            heads = cue.scope[:2]
+            if not heads:
+                continue
+            if any(set(heads) & set(c.scope[:3]) or set(c.scope[:2]) & set(cue.scope[:3])
+                   for c, _ in cited_cues):  # fmt: skip
+                continue
+            if any(h in hints for h in heads) or any(
+                stem(p + h) in cited_stems for h in heads for p in _PREFIXES
+            ):
+                continue
+            present = [h for h in cue.scope if h in cited_stems]
+            if len(present) >= 2 or (present and len(cue.scope) == 1):
+                broken.append(
+                    Broken("negation", f"the claim says '{cue.word}' where the cited words do not",
+                           not cited_cues or heads[0] in cited_stems)
+                )  # fmt: skip
+            elif not cited_cues:
+                broken.append(
+                    Broken("negation", f"nothing in the cited words matches the claim's "
+                           f"'{cue.word}'", False)
+                )  # fmt: skip
+    own_cues = [cue for s in claim for cue in _cues(s)]
+    own_stems = [t.stem for s in claim for t in s.terms]
+    own_set = set(own_stems)
+    own_words = {t.lower for s in claim for t in s.tokens}
+    negative = own_words & _HINTS or any(w.startswith(("un", "non")) for w in own_words)
+    for cue in _cues(best):
+        if len(cue.scope) < 2 or not own_set.issuperset(cue.scope[:2]):
+            continue
+        if any(set(cue.scope[:3]) & set(c.scope[:3]) for c in own_cues) or negative:
+            continue
+        others = [t.stem for s in aligned if s is not best for t in s.terms]
+        if own_set.intersection(cue.scope[:2]) <= set(others):
+            continue
+        broken.append(
+            Broken("negation", f"the cited words say '{cue.word}' where the claim does not", True)
+        )
+    for word in own_words:
+        if len(word) >= 5 and word not in cited_words and word not in STOP_WORDS:
+            form = _negated_form(word, cited_words)
+            if form is not None:
+                broken.append(
+                    Broken("direction", f"the claim says '{word}', the cited words say '{form}'",
+                           True)
+                )  # fmt: skip
+        for prefix in ("un", "non", "in", "im"):
+            rest = word.removeprefix(prefix)
+            if (
+                rest != word and len(rest) >= 5 and rest in cited_words
+                and word not in cited_words and not cited_cues and not hints
+            ):  # fmt: skip
+                broken.append(
+                    Broken("direction", f"the claim says '{word}', the cited words say '{rest}'",
+                           True)
+                )  # fmt: skip
+    return broken
+
+
+def _directions(claim: Sequence[SentenceText], aligned: Sequence[SentenceText]) -> list[Broken]:
+    there: list[tuple[str, str, int, frozenset[str]]] = []
+    for s in aligned:
+        for at, token in enumerate(s.tokens):
+            entry = _DIRECTION.get(token.lower)
+            if entry is not None:
+                there.append((token.lower, *entry, _around(s.tokens, at)))
+    if not there:
+        return []
+    negated = any(_cues(s) for s in (*claim, *aligned))
+    broken: list[Broken] = []
+    for sentence in claim:
+        for at, token in enumerate(sentence.tokens):
+            entry = _DIRECTION.get(token.lower)
+            if entry is None or entry[0] in _NOT_IN_PROSE:
+                continue
+            near = _around(sentence.tokens, at)
+            same = opposed = 0
+            rival = ""
+            for word, axis, sign, around in there:
+                shared = len(near & around)
+                if axis == entry[0] and sign != entry[1]:
+                    if shared > opposed:
+                        opposed, rival = shared, word
+                elif sign == entry[1] and (axis == entry[0] or {axis, entry[0]} <= _GENERAL):
+                    same = max(same, shared + 1)
+            if opposed >= 2 and opposed >= same and not negated:
+                broken.append(
+                    Broken("direction", f"the claim says '{token.lower}', the cited words say "
+                           f"'{rival}'", True)
+                )  # fmt: skip
+            elif opposed and not same:
+                broken.append(
+                    Broken("direction", f"the claim says '{token.lower}', the cited words say "
+                           f"'{rival}'", False)
+                )  # fmt: skip
+    return broken
+
+
+def check_locks(
+    claim: Sequence[SentenceText],
+    evidence: Sequence[SentenceText],
+    *,
+    aligned: Sequence[SentenceText],
+    best: SentenceText | None,
+    context: Sequence[SentenceText] = (),
+) -> list[Broken]:
+    """Everything in ``claim`` that the cited words do not hold, hard ones first.
+
+    ``aligned`` are the sentences that the claim rests on and ``best`` the closest one; names and
+    numbers of ``context`` count as held.
+    """
+    found = _numbers(claim, evidence, aligned, context)
+    found += _names(claim, evidence, aligned, context)
+    if best is not None:
+        for sentence in claim:
+            copied = max(
+                aligned,
+                key=lambda s: len({t.stem for t in s.terms} & {t.stem for t in sentence.terms}),
+                default=best,
+            )
+            found += _edits(sentence, copied)
+        found += _polarity(claim, aligned, best)
+        found += _directions(claim, aligned)
+    seen: dict[tuple[str, str], Broken] = {}
+    for lock in sorted(found, key=lambda lock: not lock.hard):
+        seen.setdefault((lock.kind, lock.reason), lock)
+    return list(seen.values())
