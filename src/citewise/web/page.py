@@ -1,0 +1,562 @@
+"""The web page: talk on the left, evidence on the right, served by Gradio on one port.
+
+Gradio carries text in and HTML out; the HTML is made in :mod:`citewise.web.render`. Opening a
+paper, marking and moving about happen in the browser (``assets/page.js``), without the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import threading
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from citewise.errors import CitewiseError, PortInUseError, UsageError
+from citewise.types import (
+    Answer,
+    Done,
+    Effort,
+    Event,
+    Filters,
+    Json,
+    Message,
+    Paper,
+    SearchResult,
+    SentenceReady,
+    Working,
+)
+from citewise.web import render, theme
+
+if TYPE_CHECKING:
+    import gradio as gr
+    import uvicorn
+    from fastapi import FastAPI
+
+log = logging.getLogger("citewise")
+
+EXAMPLES: tuple[str, ...] = (
+    "Which papers make language models answer faster?",
+    "How do people measure whether a model makes things up?",
+    "Which new benchmarks test agents that use a computer?",
+    "What helps a small model to reason as well as a large one?",
+    "How can long videos be generated without drifting?",
+    "Which data sets were released for training robots?",
+)
+"""Questions to start from, fit for any collection of recent machine-learning papers."""
+
+ASKING_AT_ONCE = 20
+"""Questions worked on at the same time; further ones wait in line."""
+
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (
+        b"content-security-policy",
+        # Gradio compiles its templates in the browser, hence unsafe-eval. What counts here: no
+        # image, font, script or connection may leave for another host, whatever the HTML says.
+        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        b"connect-src 'self'; media-src 'self' data: blob:; worker-src 'self' blob:; "
+        b"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class AsksLibrary(Protocol):
+    """What the page needs of a library."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    def paper(self, paper_id: str, /) -> Paper:
+        """The paper with its abstract; raises PaperNotFoundError."""
+
+    def info(self) -> Any:
+        """An object whose ``papers`` is their number."""
+
+    def search(self, query: str, /, *, k: int = 10) -> SearchResult:
+        """The best ``k`` papers."""
+
+
+class Asks(Protocol):
+    """What the page needs of an assistant."""
+
+    @property
+    def library(self) -> AsksLibrary:
+        """The library it answers from."""
+
+    def stream(
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        *,
+        effort: str = "normal",
+        filters: Filters = ...,
+    ) -> Iterator[Event]:
+        """The answer as it comes; closing the iterator stops the work."""
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        *,
+        effort: str = "normal",
+        filters: Filters = ...,
+    ) -> Answer:
+        """The whole answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One conversation as a browser tab sees it."""
+
+    number: int = 0
+    """Turns so far; the last one is ``current``."""
+    past: str = ""
+    """HTML of the turns before the last."""
+    current: str = ""
+    """HTML of the last turn."""
+    question: str = ""
+    """The last question."""
+    pieces: tuple[SentenceReady, ...] = ()
+    """What has come of the answer that is being written."""
+    history: tuple[Message, ...] = ()
+    """The conversation for the next question."""
+    working: bool = False
+
+
+def converse(
+    assistant: Asks, question: str, talk: Talk, *, effort: str = "normal"
+) -> Iterator[Talk]:
+    """Ask ``question`` and yield the conversation after every step; the last one is not working.
+
+    Never raises: an error of ours becomes its own text in the talk, any other a plain sentence
+    there and a traceback in the log.
+    """
+    talk = Talk(
+        number=talk.number + 1,
+        past=talk.past + talk.current,
+        question=question,
+        history=talk.history,
+        working=True,
+    )
+    turn = str(talk.number)
+    doing = "reading the question"
+
+    def shown(body: str, *, busy: bool = True) -> Talk:
+        return replace(
+            talk, current=render.turn_html(question, body, turn=turn, busy=busy), working=busy
+        )
+
+    yield shown(render.status_html(doing))
+    stream = assistant.stream(question, talk.history, effort=effort)
+    try:
+        for event in stream:
+            if isinstance(event, Working):
+                doing = event.text
+                yield shown(_unfinished(assistant, talk) + render.status_html(doing))
+            elif isinstance(event, SentenceReady):
+                talk = replace(talk, pieces=(*talk.pieces, event))
+                yield shown(_unfinished(assistant, talk) + render.status_html(doing))
+            elif isinstance(event, Done):
+                talk = replace(
+                    talk,
+                    pieces=(),
+                    history=(
+                        *talk.history,
+                        Message("user", question),
+                        Message("assistant", event.answer.text),
+                    ),
+                )
+                yield shown(_finished(assistant, event.answer, turn), busy=False)
+                return
+        raise RuntimeError("the answer ended without its last event")
+    except CitewiseError as error:
+        yield shown(_unfinished(assistant, talk) + render.message_html(str(error)), busy=False)
+    except Exception:
+        log.exception("answering %r failed", question)
+        text = "Something inside citewise failed; the details are in the log of the server."
+        yield shown(_unfinished(assistant, talk) + render.message_html(text), busy=False)
+    finally:
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
+
+
+def stopped(assistant: Asks, talk: Talk) -> Talk:
+    """The conversation after the person pressed Stop: what had come stays, and says so."""
+    if not talk.working:
+        return talk
+    body = _unfinished(assistant, talk) + render.message_html(
+        "Stopped before the answer was complete.", title="Stopped", kind="note"
+    )
+    said = "".join(piece.text for piece in talk.pieces)
+    history = talk.history
+    if said:
+        history = (*history, Message("user", talk.question), Message("assistant", said))
+    return replace(
+        talk,
+        current=render.turn_html(talk.question, body, turn=str(talk.number)),
+        pieces=(),
+        history=history,
+        working=False,
+    )
+
+
+def _papers(library: AsksLibrary, wanted: Sequence[tuple[str, Paper | None]]) -> dict[str, Paper]:
+    """The papers with their abstracts, by id; those that are gone meanwhile are left out."""
+    found = {}
+    for paper_id, known in wanted:
+        if known is not None and known.abstract:
+            found[paper_id] = known
+            continue
+        try:
+            found[paper_id] = library.paper(paper_id)
+        except CitewiseError as error:
+            log.info("paper %s cannot be shown: %s", paper_id, error)
+    return found
+
+
+def _unfinished(assistant: Asks, talk: Talk) -> str:
+    """HTML of an answer that is still coming."""
+    if not talk.pieces:
+        return ""
+    turn = str(talk.number)
+    text = "".join(piece.text for piece in talk.pieces)
+    sentences = [piece.sentence for piece in talk.pieces if piece.sentence is not None]
+    citations = talk.pieces[-1].citations
+    papers = _papers(assistant.library, [(c.paper.id, c.paper) for c in citations])
+    return render.prose_html(text, sentences, citations, turn=turn) + render.store_html(
+        citations, papers, turn=turn, sentences=sentences
+    )
+
+
+def _finished(assistant: Asks, answer: Answer, turn: str) -> str:
+    """HTML of a whole answer with its evidence."""
+    looked_at = answer.retrieved
+    papers = _papers(
+        assistant.library,
+        [(c.paper.id, c.paper) for c in answer.citations]
+        + [(item.paper_id, None) for item in looked_at],
+    )
+    body = render.answer_html(answer, turn=turn, openable=papers)
+    return body + render.store_html(
+        answer.citations, papers, turn=turn, sentences=answer.sentences, retrieved=looked_at
+    )
+
+
+async def _in_thread(steps: Iterator[Talk]) -> AsyncIterator[Talk]:
+    """Run ``steps`` in a thread of its own.
+
+    Giving up here returns at once, even while a language model keeps the thread waiting; the
+    thread then ends, and closes its stream, at its next step.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Talk | BaseException | None] = asyncio.Queue()
+    given_up = threading.Event()
+
+    def put(item: Talk | BaseException | None) -> None:
+        if not given_up.is_set():
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    def work() -> None:
+        try:
+            for step in steps:
+                if given_up.is_set():
+                    break
+                put(step)
+        except BaseException as error:  # noqa: BLE001  # raised again in the waiting coroutine
+            put(error)
+        finally:
+            close = getattr(steps, "close", None)
+            if close is not None:
+                close()
+            put(None)
+
+    threading.Thread(target=work, name="citewise-ask", daemon=True).start()
+    try:
+        while (item := await queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        given_up.set()
+
+
+def build_page(assistant: Asks) -> gr.Blocks:
+    """The page as Gradio blocks; looks are added where it is served (:func:`build_app`)."""
+    # Gradio reports its use to its makers unless told otherwise before it is imported.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio as gr  # noqa: PLC0415  # takes seconds to import
+    from gradio.events import api  # noqa: PLC0415
+
+    library = assistant.library
+    papers = int(library.info().papers)
+    backend = str(getattr(assistant, "backend_name", None) or getattr(assistant, "backend", "?"))
+    welcome = render.welcome_html(papers, EXAMPLES)
+
+    def area(value: str, elem_id: str) -> gr.HTML:
+        return gr.HTML(
+            value, elem_id=elem_id, apply_default_css=False, js_on_load=None, padding=False
+        )
+
+    page: gr.Blocks = gr.Blocks(title="citewise", fill_width=True, fill_height=True)
+    with page:
+        talk_state = gr.State(Talk())
+        with gr.Row(elem_id="cw-top"):
+            area(render.header_html(papers, library.path.name, backend), "cw-header")
+            fresh = gr.Button("New conversation", elem_id="cw-new", size="sm")
+            area(render.tools_html(), "cw-tools")
+        with gr.Row(elem_id="cw-body"):
+            with gr.Column(elem_id="cw-left"):
+                with gr.Column(elem_id="cw-talk"):
+                    past = area("", "cw-past")
+                    current = area(welcome, "cw-current")
+                with gr.Column(elem_id="cw-composer"):
+                    box = gr.Textbox(
+                        label="Your question",
+                        show_label=False,
+                        placeholder="Ask the papers …",
+                        lines=1,
+                        max_lines=6,
+                        elem_id="cw-box",
+                        container=False,
+                        autofocus=True,
+                    )
+                    with gr.Row(elem_id="cw-controls"):
+                        effort = gr.Radio(
+                            [e.value for e in Effort],
+                            value=Effort.NORMAL.value,
+                            label="Effort",
+                            show_label=False,
+                            container=False,
+                            elem_id="cw-effort",
+                        )
+                        ask = gr.Button("Ask", variant="primary", elem_id="cw-ask", size="sm")
+                        stop = gr.Button("Stop", elem_id="cw-stop", size="sm", visible=False)
+            with gr.Column(elem_id="cw-right"):
+                area(render.panel_html(), "cw-panel")
+
+        shown = [past, current, talk_state, box, ask, stop]
+
+        def update(talk: Talk, *, first: bool = False) -> list[Any]:
+            return [
+                talk.past if first else gr.skip(),
+                talk.current,
+                talk,
+                "" if first else gr.skip(),
+                gr.update(visible=False) if first else gr.skip(),
+                gr.update(visible=True) if first else gr.skip(),
+            ]
+
+        def idle(talk: Talk) -> list[Any]:
+            return [
+                gr.skip(),
+                talk.current,
+                talk,
+                gr.skip(),
+                gr.update(visible=True),
+                gr.update(visible=False),
+            ]
+
+        async def on_ask(question: str, how: str, talk: Talk) -> AsyncIterator[list[Any]]:
+            question = (question or "").strip()
+            if not question:
+                yield [gr.skip()] * len(shown)
+                return
+            first = True
+            async for step in _in_thread(converse(assistant, question, talk, effort=how)):
+                yield update(step, first=first) if step.working else idle(step)
+                first = False
+
+        def on_stop(talk: Talk) -> list[Any]:
+            return idle(stopped(assistant, talk))
+
+        def on_fresh() -> list[Any]:
+            return ["", welcome, Talk(), "", gr.update(visible=True), gr.update(visible=False)]
+
+        asking = gr.on(
+            [box.submit, ask.click],
+            on_ask,
+            inputs=[box, effort, talk_state],
+            outputs=shown,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=ASKING_AT_ONCE,
+            trigger_mode="once",
+        )
+        for button, handler, inputs in ((stop, on_stop, [talk_state]), (fresh, on_fresh, [])):
+            button.click(
+                handler,
+                inputs=inputs,
+                outputs=shown,
+                cancels=[asking],
+                show_progress="hidden",
+                api_visibility="private",
+                queue=False,
+            )
+
+        def api_ask(question: str, effort: str = "normal") -> dict[str, Any]:
+            return _plainly(lambda: assistant.ask(question, effort=effort).to_dict())
+
+        def api_search(query: str, k: int = 10) -> dict[str, Any]:
+            return _plainly(lambda: library.search(query, k=int(k)).to_dict())
+
+        api(api_ask, api_name="ask", concurrency_limit=ASKING_AT_ONCE)
+        api(api_search, api_name="search", concurrency_limit=ASKING_AT_ONCE)
+    page.queue(default_concurrency_limit=ASKING_AT_ONCE)
+    return page
+
+
+def _plainly(work: Callable[[], Json]) -> Json:
+    """``work()``, with errors of ours as an object, for Gradio hides what it was not told."""
+    try:
+        return work()
+    except CitewiseError as error:
+        return {"error": {"type": type(error).__name__, "message": str(error)}}
+
+
+class _Headers:
+    """ASGI middleware that adds the security headers to every answer."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, sending if scope["type"] == "http" else send)
+
+
+def build_app(assistant: Asks) -> FastAPI:
+    """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it."""
+    page = build_page(assistant)
+    import gradio as gr  # noqa: PLC0415  # after build_page, which switches its reporting off
+    from fastapi import FastAPI  # noqa: PLC0415  # comes with gradio
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(_Headers)
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Whether the server answers."""
+        return {"status": "ok"}
+
+    mounted: FastAPI = gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        theme=theme.theme(),
+        head=theme.head(),
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+    )
+    return mounted
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket bound to ``host`` and ``port`` (0 for any free one)."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {error}; name another with --host and --port"
+        ) from error
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        # Bound but not listening would let a second process bind as well and fail only later.
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(
+                f"port {port} on {host} is in use; stop what uses it or name another with --port"
+            ) from error
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; "
+            "name another with --host and --port"
+        ) from error
+    return sock
+
+
+def make_server(
+    assistant: Asks,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    ready: Callable[[str], None] | None = None,
+) -> tuple[uvicorn.Server, socket.socket]:
+    """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
+
+    ``ready`` is called with the page's address once it is served. Raises PortInUseError, and
+    UsageError where the host cannot be listened on.
+    """
+    sock = _listen(host, port)
+    try:
+        app = build_app(assistant)
+        import uvicorn  # noqa: PLC0415  # comes with gradio
+    except BaseException:
+        sock.close()
+        raise
+    shown_host = f"[{host}]" if ":" in host else host
+    url = f"http://{shown_host}:{sock.getsockname()[1]}"
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started and ready is not None:
+                ready(url)
+
+    # Open pages hold a connection for good; two seconds are enough to end the rest.
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    return Server(config), sock
+
+
+def serve(
+    assistant: Asks,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    open_browser: bool = False,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the page until interrupted; prints nothing.
+
+    ``ready`` is called with the page's address once it answers; with ``open_browser`` it is opened
+    then. Raises PortInUseError when the port is taken, UsageError when the host cannot be
+    listened on. Ctrl-C ends it without an error.
+    """
+
+    def on_ready(url: str) -> None:
+        if ready is not None:
+            ready(url)
+        if open_browser:
+            webbrowser.open(url)
+
+    server, sock = make_server(assistant, host=host, port=port, ready=on_ready)
+    try:
+        server.run(sockets=[sock])
+    except KeyboardInterrupt:
+        # uvicorn has shut down by now and only passes the signal on.
+        log.debug("interrupted")
+    finally:
+        sock.close()

@@ -1,0 +1,633 @@
+"""All HTML of the page is made here, and everything leaves through one sanitiser.
+
+Papers, questions, answers and errors are untrusted text. They are escaped where they are put in,
+and the finished HTML passes a strict allow-list once more (:func:`clean`): no styles, no images,
+no scripts, no links but http and https.
+
+Answers are Markdown with ``[1]`` markers. Sentences and markers are found in the source, carried
+through the Markdown renderer as private-use characters, and become spans and buttons while the
+text is written out, so that they nest properly whatever the Markdown does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import nh3
+from markdown_it import MarkdownIt
+
+from citewise.types import Answer, Citation, Paper, Retrieved, Sentence, Span, Verdict
+
+ALLOWED_TAGS: frozenset[str] = frozenset(
+    """a article aside blockquote br button cite code dd del details div dl dt em footer h2 h3 h4
+    header hr li mark ol p pre section small span strong sub summary sup table tbody td th thead
+    time tr ul""".split()
+)
+"""Every tag that may reach the page."""
+
+ALLOWED_ATTRIBUTES: frozenset[str] = frozenset(
+    """class hidden href rel role start target title type aria-expanded aria-hidden aria-label
+    aria-live data-cw-act data-cw-ask data-cw-key data-cw-open data-cw-quote data-cw-s
+    data-cw-sentences data-cw-title data-cw-turn""".split()
+)
+"""Every attribute that may reach the page; ``class`` only with names of ours."""
+
+MAX_QUOTE = 420
+"""Characters of a quote shown while hovering over a citation."""
+
+NEAREST = 5
+"""Papers offered when the question has no answer."""
+
+_WEB = re.compile(r"https?://[^\s/?#]", re.IGNORECASE)
+_MARKER = re.compile(r"\[(\d{1,4})\](?![(\[]\D)")
+_AFTER_SENTENCE = re.compile(r"(?:[ \t]*\[\d{1,4}\]|[.,;:!?*_]+(?=[ \t]*\[\d))*")
+_MATH = re.compile(r"\$[^$\n]{1,400}\$")
+
+# Private-use characters that stand for our marks while Markdown is rendered.
+_START, _END, _CHIP, _VERDICT, _STOP = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004"
+_MARK = re.compile(f"[{_START}{_CHIP}{_VERDICT}](\\d+){_STOP}|{_END}")
+_ANY_MARK = re.compile("[\ue000-\ue1ff]")
+# Mathematics keeps its backslashes and underscores: they travel as private-use characters too.
+_HIDE = {ord(c): chr(0xE100 + ord(c)) for c in "\\_*^~`[]<>&!|"}
+_SHOW = {ord(hidden): chr(char) for char, hidden in _HIDE.items()}
+_UNREAD = frozenset("*_`|\\")
+"""Characters that Markdown may add to or take from a sentence."""
+
+_VERDICTS: Mapping[Verdict, tuple[str, str]] = {
+    Verdict.SUPPORTED: ("supported", "The cited words back this sentence."),
+    Verdict.PARTLY: ("doubtful", "The cited words back only a part of this sentence."),
+    Verdict.UNSUPPORTED: ("doubtful", "The cited words do not back this sentence."),
+    Verdict.UNCITED: ("uncited", "No paper is cited for this sentence."),
+}
+
+
+def _attribute(tag: str, name: str, value: str) -> str | None:
+    if name == "class":
+        return " ".join(c for c in value.split() if c.startswith("cw-")) or None
+    if name == "href":
+        return value if _WEB.match(value) else None
+    if name == "type":
+        return "button" if tag == "button" else None
+    return value
+
+
+_CLEANER = nh3.Cleaner(
+    tags=set(ALLOWED_TAGS),
+    clean_content_tags={"script", "style", "iframe", "template", "noscript", "svg", "math"},
+    attributes={"*": set(ALLOWED_ATTRIBUTES) - {"rel", "target"}},
+    attribute_filter=_attribute,
+    url_schemes={"http", "https"},
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+)
+
+
+def clean(html: str) -> str:
+    """``html`` with nothing left that the allow-list does not name."""
+    return _CLEANER.clean(_unicode(html))
+
+
+def _unicode(text: str) -> str:
+    """``text`` without lone surrogates, of the same length."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _text(text: str) -> str:
+    return escape(_unicode(text), quote=True)
+
+
+def _attributes(values: Mapping[str, str | None]) -> str:
+    return "".join(f' {k}="{_text(v)}"' for k, v in values.items() if v is not None)
+
+
+def _button(label: str, css: str, **data: str | None) -> str:
+    """A button; ``label`` is HTML, the rest is text (``data_cw_ask`` becomes ``data-cw-ask``)."""
+    values = {name.replace("_", "-"): value for name, value in data.items()}
+    return f'<button type="button" class="{css}"{_attributes(values)}>{label}</button>'
+
+
+def _shorten(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " …"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+# ---------------------------------------------------------------- the prose of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Where a sentence stands in the Markdown source."""
+
+    index: int
+    start: int
+    end: int
+    mark: int
+    """Where its verdict is shown: behind the markers that follow it."""
+
+
+def _readable(text: str, skip: Iterable[tuple[int, int]] = ()) -> tuple[str, list[int]]:
+    """The characters of ``text`` that Markdown leaves alone, and where each stands."""
+    hidden = {i for start, end in skip for i in range(start, end)}
+    kept = [
+        (char, i)
+        for i, char in enumerate(text)
+        if i not in hidden and not char.isspace() and char not in _UNREAD
+    ]
+    return "".join(char for char, _ in kept), [i for _, i in kept]
+
+
+def _place(text: str, sentences: Sequence[Sentence]) -> list[_Placed]:
+    """Find the sentences in ``text``, in order; one that is not there is left out."""
+    stream, where = _readable(text, (m.span() for m in _MARKER.finditer(text)))
+    placed = []
+    cursor = 0
+    for index, sentence in enumerate(sentences):
+        wanted, _ = _readable(sentence.text, (m.span() for m in _MARKER.finditer(sentence.text)))
+        at = stream.find(wanted, cursor) if wanted else -1
+        if at < 0:
+            continue
+        cursor = at + len(wanted)
+        start, end = where[at], where[cursor - 1] + 1
+        after = _AFTER_SENTENCE.match(text, end)
+        placed.append(_Placed(index, start, end, after.end() if after else end))
+    return placed
+
+
+def _markdown() -> MarkdownIt:
+    md = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False})
+    md.enable("table").disable(["image", "html_inline", "html_block", "code", "reference"])
+    md.add_render_rule("text", _render_text)
+    md.add_render_rule("code_inline", _render_code)
+    md.add_render_rule("fence", _render_block)
+    return md
+
+
+def _walk(source: str, env: dict[str, Any]) -> str:
+    """Write ``source`` out, turning marks into the spans and buttons that ``env`` holds."""
+    out: list[str] = []
+
+    def put(text: str) -> None:
+        text = escape(text.translate(_SHOW), quote=True)
+        css = env["spans"].get(env["open"])
+        out.append(f"<span {css}>{text}</span>" if css and text.strip() else text)
+
+    position = 0
+    for match in _MARK.finditer(source):
+        put(source[position : match.start()])
+        position = match.end()
+        kind = match.group()[0]
+        if kind == _END:
+            env["open"] = None
+        elif kind == _START:
+            env["open"] = int(match.group(1))
+        else:
+            out.append(env["chips" if kind == _CHIP else "verdicts"].get(int(match.group(1)), ""))
+    put(source[position:])
+    return "".join(out)
+
+
+def _render_text(self: Any, tokens: Any, i: int, options: Any, env: dict[str, Any]) -> str:
+    return _walk(tokens[i].content, env)
+
+
+def _render_code(self: Any, tokens: Any, i: int, options: Any, env: dict[str, Any]) -> str:
+    return f"<code>{_walk(tokens[i].content, env)}</code>"
+
+
+def _render_block(self: Any, tokens: Any, i: int, options: Any, env: dict[str, Any]) -> str:
+    return f"<pre><code>{_walk(tokens[i].content, env)}</code></pre>\n"
+
+
+_MD = _markdown()
+
+
+def _chip(citation: Citation, turn: str) -> str:
+    quote = _shorten(" … ".join(span.text for span in citation.spans), MAX_QUOTE)
+    return _button(
+        str(citation.n),
+        "cw-chip",
+        data_cw_open=f"{turn}:{citation.n}",
+        data_cw_title=citation.paper.title,
+        data_cw_quote=quote,
+        aria_label=f"Source {citation.n}: {citation.paper.title}",
+    )
+
+
+def _verdict(sentence: Sentence) -> str:
+    word, meaning = _VERDICTS[sentence.verdict]
+    why = " ".join(_sentence_case(reason) for reason in sentence.reasons) or meaning
+    label = '<span aria-hidden="true">✓</span>' if word == "supported" else word
+    return _button(
+        label,
+        f"cw-verdict cw-{word}",
+        data_cw_title=word.capitalize(),
+        data_cw_quote=why,
+        aria_label=f"{word.capitalize()}. {why}",
+    )
+
+
+def _sentence_case(text: str) -> str:
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
+def prose_html(
+    text: str,
+    sentences: Sequence[Sentence],
+    citations: Sequence[Citation],
+    *,
+    turn: str = "1",
+) -> str:
+    """Markdown as HTML, its sentences wrapped, its markers as chips, its verdicts shown.
+
+    ``turn`` names the turn of the conversation: chips point at ``turn:n``, sentences carry
+    ``turn:index`` (from 0). A marker without its citation stays as it is written.
+    """
+    text = _ANY_MARK.sub("\ufffd", _unicode(text))
+    by_number = {citation.n: citation for citation in citations}
+    placed = _place(text, sentences)
+
+    marks: list[tuple[int, int, str]] = []
+    for p in placed:
+        marks.append((p.start, 2, f"{_START}{p.index}{_STOP}"))
+        marks.append((p.end, 0, _END))
+        marks.append((p.mark, 1, f"{_VERDICT}{p.index}{_STOP}"))
+    source = _MATH.sub(lambda m: m.group().translate(_HIDE), text)
+    skips = {}
+    for m in _MARKER.finditer(text):
+        if int(m.group(1)) in by_number:
+            # a marker is moved against its sentence: the space before it goes
+            begin = m.start()
+            while begin and text[begin - 1] in " \t" and begin > 1 and text[begin - 2] != "\n":
+                begin -= 1
+            skips[begin] = m.end()
+            marks.append((m.end(), -1, f"{_CHIP}{int(m.group(1))}{_STOP}"))
+    pieces: list[str] = []
+    position = 0
+    cuts = sorted({at for at, _, _ in marks} | set(skips) | set(skips.values()) | {len(text)})
+    ordered = sorted(marks, key=lambda mark: (mark[0], mark[1]))
+    next_mark = 0
+    skipping_until = -1
+    for cut in cuts:
+        if position >= skipping_until:
+            pieces.append(source[position:cut])
+        while next_mark < len(ordered) and ordered[next_mark][0] <= cut:
+            pieces.append(ordered[next_mark][2])
+            next_mark += 1
+        if cut in skips:
+            skipping_until = max(skipping_until, skips[cut])
+        position = cut
+
+    env: dict[str, Any] = {
+        "open": None,
+        "chips": {n: _chip(citation, turn) for n, citation in by_number.items()},
+        "verdicts": {p.index: _verdict(sentences[p.index]) for p in placed},
+        "spans": {
+            p.index: f'class="cw-s cw-s-{_VERDICTS[sentences[p.index].verdict][0]}" '
+            f'data-cw-s="{_text(turn)}:{p.index}"'
+            for p in placed
+        },
+    }
+    tokens = _MD.parse("".join(pieces), env)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = "h4"
+    return clean(f'<div class="cw-prose">{_MD.renderer.render(tokens, _MD.options, env)}</div>')
+
+
+# ---------------------------------------------------------------- evidence
+
+
+def _marked(abstract: str, spans: Iterable[Span]) -> str:
+    """The abstract as HTML with the words of ``spans`` marked; overlapping spans are merged."""
+    ranges: list[list[int]] = []
+    for start, end in sorted((s.start, s.end) for s in spans if 0 <= s.start < s.end):
+        end = min(end, len(abstract))
+        if ranges and start <= ranges[-1][1]:
+            ranges[-1][1] = max(ranges[-1][1], end)
+        elif start < end:
+            ranges.append([start, end])
+    out = []
+    position = 0
+    for start, end in ranges:
+        out.append(_text(abstract[position:start]))
+        out.append(f"<mark>{_text(abstract[start:end])}</mark>")
+        position = end
+    out.append(_text(abstract[position:]))
+    return "".join(out)
+
+
+def _about(paper: Paper) -> str:
+    """Who, when and where, as far as the source says."""
+    parts = []
+    if paper.authors:
+        names = ", ".join(paper.authors[:3])
+        total = max(len(paper.authors), paper.author_count or 0)
+        parts.append(_text(names) + (f" and {total - 3} more" if total > 3 else ""))
+    elif paper.author_count:
+        parts.append(_plural(paper.author_count, "author"))
+    if paper.organization:
+        parts.append(_text(paper.organization))
+    if date := paper.published or paper.date_text:
+        parts.append(f"<time>{_text(date)}</time>")
+    if paper.source:
+        parts.append(_text(paper.source))
+    if paper.url and _WEB.match(paper.url):
+        parts.append(f'<a href="{_text(paper.url)}">open the paper</a>')
+    return '<span class="cw-dot" aria-hidden="true"> · </span>'.join(parts)
+
+
+def _card(
+    key: str,
+    label: str,
+    paper: Paper,
+    spans: Sequence[Span],
+    *,
+    sentences: Sequence[str] = (),
+    focus: bool = False,
+) -> str:
+    quotes = "".join(f"<blockquote>{_text(span.text)}</blockquote>" for span in spans)
+    backlinks = ""
+    if sentences:
+        links = ", ".join(
+            _button(
+                str(int(s.rsplit(":", 1)[-1]) + 1),
+                "cw-link",
+                data_cw_act="sentence",
+                data_cw_s=s,
+                aria_label=f"Show sentence {int(s.rsplit(':', 1)[-1]) + 1} of the answer",
+            )
+            for s in sentences
+        )
+        word = "sentence" if len(sentences) == 1 else "sentences"
+        backlinks = f'<p class="cw-used">Cited in {word} {links}</p>'
+    abstract = (
+        _marked(paper.abstract, spans)
+        if paper.abstract.strip()
+        else "The library holds no abstract of this paper."
+    )
+    about = _about(paper)
+    opener = _button(
+        f'<span class="cw-n">{_text(label)}</span>'
+        f'<span class="cw-title">{_text(paper.title)}</span>',
+        "cw-card-open",
+        data_cw_open=key,
+        aria_expanded="true" if focus else "false",
+    )
+    return (
+        f'<article class="cw-card{" cw-open" if focus else ""}" data-cw-key="{_text(key)}"'
+        f' data-cw-sentences="{_text(" ".join(sentences))}">'
+        f"<h3>{opener}</h3>"
+        + (f'<p class="cw-about">{about}</p>' if about else "")
+        + f'<div class="cw-quotes">{quotes}</div>'
+        + f'<div class="cw-abstract"><p>{abstract}</p></div>{backlinks}</article>'
+    )
+
+
+def evidence_html(
+    citation: Citation,
+    paper: Paper | None = None,
+    *,
+    turn: str = "1",
+    sentences: Sequence[Sentence] = (),
+    focus: bool = False,
+) -> str:
+    """A cited paper: its title, what is known of it, and its abstract with the cited words marked.
+
+    ``paper`` is the library's paper where ``citation.paper`` comes without its abstract;
+    ``sentences`` are the answer's, to say which of them cite it; ``focus`` opens the card.
+    """
+    whole = paper or citation.paper
+    used = [f"{turn}:{i}" for i, s in enumerate(sentences) if citation.n in s.citations]
+    return clean(
+        _card(
+            f"{turn}:{citation.n}",
+            str(citation.n),
+            whole,
+            citation.spans,
+            sentences=used,
+            focus=focus,
+        )
+    )
+
+
+def retrieved_html(
+    retrieved: Sequence[Retrieved], *, turn: str = "1", openable: Iterable[str] = ()
+) -> str:
+    """Papers that were looked at, best first; those whose ids are ``openable`` are buttons."""
+    can_open = frozenset(openable)
+    rows = []
+    for item in retrieved:
+        title = _text(item.title)
+        if item.paper_id in can_open:
+            title = _button(title, "cw-link", data_cw_open=f"{turn}:r{item.rank}")
+        rows.append(f"<li>{title}</li>")
+    return clean(f'<ol class="cw-retrieved">{"".join(rows)}</ol>')
+
+
+def store_html(
+    citations: Sequence[Citation],
+    papers: Mapping[str, Paper],
+    *,
+    turn: str = "1",
+    sentences: Sequence[Sentence] = (),
+    retrieved: Sequence[Retrieved] = (),
+) -> str:
+    """The evidence of one turn, kept beside it and out of sight until the page shows it."""
+    cited = [
+        evidence_html(citation, papers.get(citation.paper.id), turn=turn, sentences=sentences)
+        for citation in citations
+    ]
+    near = [
+        clean(_card(f"{turn}:r{item.rank}", "·", papers[item.paper_id], ()))
+        for item in retrieved
+        if item.paper_id in papers
+    ]
+    return clean(
+        f'<div class="cw-store" hidden data-cw-turn="{_text(turn)}">{"".join(cited + near)}</div>'
+    )
+
+
+# ---------------------------------------------------------------- one turn of the talk
+
+
+def question_html(question: str) -> str:
+    """What the person asked, as typed."""
+    lines = "<br>".join(_text(line) for line in question.strip().splitlines())
+    return clean(f'<header class="cw-question"><h2>{lines}</h2></header>')
+
+
+def status_html(text: str) -> str:
+    """What the assistant is doing now."""
+    return clean(f'<p class="cw-status" role="status">{_text(text)}</p>')
+
+
+def message_html(text: str, *, title: str = "That did not work", kind: str = "error") -> str:
+    """A plain message in place of an answer; ``kind`` is ``error`` or ``note``."""
+    css = "cw-note" if kind == "note" else "cw-error"
+    body = "<br>".join(_text(line) for line in text.strip().splitlines())
+    return clean(
+        f'<section class="cw-message {css}" role="{"status" if kind == "note" else "alert"}">'
+        f"<h3>{_text(title)}</h3><p>{body}</p></section>"
+    )
+
+
+def _asks(questions: Sequence[str], css: str) -> str:
+    rows = "".join(
+        f"<li>{_button(_text(question), css, data_cw_ask=question)}</li>" for question in questions
+    )
+    return f'<ul class="cw-asks">{rows}</ul>'
+
+
+def _tally(answer: Answer) -> str:
+    counts: dict[str, int] = {}
+    for sentence in answer.sentences:
+        word = _VERDICTS[sentence.verdict][0]
+        counts[word] = counts.get(word, 0) + 1
+    parts = [f"{n} {word}" for word, n in counts.items()]
+    if len(counts) == 1 and len(answer.sentences) > 1:
+        parts = [f"all {len(answer.sentences)} sentences {next(iter(counts))}"]
+    elif counts == {"supported": 1}:
+        parts = ["the sentence is supported"]
+    parts.append(f"confidence {round(100 * min(max(answer.confidence, 0.0), 1.0))} %")
+    if total := answer.timings_ms.get("total"):
+        parts.append(f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s")
+    parts.append(_text(answer.backend))
+    return '<span class="cw-dot" aria-hidden="true"> · </span>'.join(parts)
+
+
+def copy_text(answer: Answer) -> str:
+    """The answer as Markdown, followed by the papers and words that its numbers point at."""
+    lines = [answer.text.strip(), ""]
+    for citation in answer.citations:
+        paper = citation.paper
+        about = ", ".join(part for part in (paper.published or paper.date_text, paper.url) if part)
+        lines.append(f"[{citation.n}] {paper.title}{f' ({about})' if about else ''}")
+        lines.extend(f"    “{span.text}”" for span in citation.spans)
+    return "\n".join(lines).strip()
+
+
+def answer_html(answer: Answer, *, turn: str = "1", openable: Iterable[str] = ()) -> str:
+    """A finished answer: prose with chips and verdicts, or the card that says there is none.
+
+    ``openable`` holds ids of retrieved papers whose cards are in the turn's store.
+    """
+    can_open = frozenset(openable)
+    prose = prose_html(answer.text, answer.sentences, answer.citations, turn=turn)
+    parts: list[str] = []
+    if answer.answered:
+        parts.append(prose)
+    else:
+        reason = answer.reason or ""
+        if reason.strip() and reason.strip(" .").casefold() in answer.text.casefold():
+            reason = ""
+        parts.append('<section class="cw-none"><h3>Not in these papers</h3>')
+        parts.append(prose)
+        if reason:
+            parts.append(f'<p class="cw-reason">{_text(_sentence_case(reason))}</p>')
+        if answer.retrieved:
+            parts.append("<h4>Nearest papers</h4>")
+            parts.append(retrieved_html(answer.retrieved[:NEAREST], turn=turn, openable=can_open))
+        parts.append("</section>")
+    for note in answer.notes:
+        parts.append(f'<p class="cw-aside">{_text(_sentence_case(note))}</p>')
+    if answer.answered:
+        parts.append(f'<footer class="cw-foot"><span>{_tally(answer)}</span>')
+        parts.append(
+            _button("Copy", "cw-link", data_cw_act="copy", data_cw_quote=copy_text(answer))
+        )
+        parts.append("</footer>")
+    if answer.suggestions:
+        title = "Ask next" if answer.answered else "These can be answered"
+        parts.append(f'<section class="cw-next"><h4>{title}</h4>')
+        parts.append(_asks(answer.suggestions, "cw-ask"))
+        parts.append("</section>")
+    if answer.answered and answer.retrieved:
+        parts.append(
+            '<details class="cw-looked"><summary>'
+            f"{_plural(len(answer.retrieved), 'paper')} looked at</summary>"
+            + retrieved_html(answer.retrieved, turn=turn, openable=can_open)
+            + "</details>"
+        )
+    return clean(f'<div class="cw-answer">{"".join(parts)}</div>')
+
+
+def turn_html(question: str, body: str, *, turn: str = "1", busy: bool = False) -> str:
+    """One turn: the question and ``body``, which is HTML made by the other functions here."""
+    css = "cw-turn cw-busy" if busy else "cw-turn"
+    return clean(
+        f'<article class="{css}" data-cw-turn="{_text(turn)}">'
+        f"{question_html(question)}{body}</article>"
+    )
+
+
+# ---------------------------------------------------------------- the room itself
+
+
+def header_html(papers: int, library: str, backend: str) -> str:
+    """The page's head: what is asked, and who writes the answers."""
+    return clean(
+        '<header class="cw-head"><span class="cw-brand">citewise</span>'
+        f'<span class="cw-inforce"><span>{_plural(papers, "paper")}</span>'
+        f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
+        f"<span>backend <strong>{_text(backend)}</strong></span></span></header>"
+    )
+
+
+def tools_html() -> str:
+    """The head's own buttons: light and dark, and the evidence where the page is narrow."""
+    return clean(
+        '<div class="cw-tools">'
+        + _button(
+            "Evidence",
+            "cw-link cw-evidence-toggle",
+            data_cw_act="panel",
+            aria_label="Show the evidence",
+        )
+        + _button("", "cw-theme", data_cw_act="theme", aria_label="Switch between light and dark")
+        + "</div>"
+    )
+
+
+def welcome_html(papers: int, examples: Sequence[str]) -> str:
+    """What stands in the talk before the first question."""
+    if papers:
+        lead = (
+            f"Answers are put together from {_plural(papers, 'abstract')} and nothing else. "
+            "Every sentence carries a number; press it to read the words behind it."
+        )
+        rows = "<h3>For instance</h3>" + _asks(examples, "cw-ask")
+    else:
+        lead = "The library is empty. Add papers with “citewise ingest PATH” and ask again."
+        rows = ""
+    return clean(
+        '<section class="cw-welcome"><h2>What do the papers say?</h2>'
+        f"<p>{_text(lead)}</p>{rows}</section>"
+    )
+
+
+def panel_html() -> str:
+    """The evidence side before anything is cited."""
+    return clean(
+        '<section class="cw-panel"><header class="cw-panel-head"><h2>Evidence</h2>'
+        '<span class="cw-panel-note"></span>'
+        + _button("Close", "cw-link cw-panel-close", data_cw_act="close")
+        + '</header><div class="cw-cards"></div><div class="cw-panel-empty">'
+        "<p>The papers behind an answer appear here, with the cited words marked.</p>"
+        '<dl><dt><span class="cw-chip cw-sample">1</span></dt><dd>opens its source</dd>'
+        '<dt><span class="cw-verdict cw-supported">✓</span></dt>'
+        "<dd>the cited words back the sentence</dd>"
+        '<dt><span class="cw-verdict cw-doubtful">doubtful</span></dt>'
+        "<dd>they back only a part of it, or none; it says why</dd>"
+        '<dt><span class="cw-verdict cw-uncited">uncited</span></dt>'
+        "<dd>no paper is named for it</dd></dl></div></section>"
+    )
