@@ -1,0 +1,179 @@
+"""Which sentences of the found papers speak to the question."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from citewise.grounding.abstention import Features
+from citewise.library.library import Library
+from citewise.types import Evidence, Hit, Question, QuestionKind, Span
+
+MEANING_WEIGHT = 0.45
+WORDS_WEIGHT = 0.35
+PAPER_WEIGHT = 0.20
+"""Shares of a sentence's score: cosine to the question, rarity-weighted words shared with it, and
+its paper's rank. Chosen on the dev questions (`citewise eval questions --split dev`)."""
+
+OWN_SHARE = 0.7
+"""How much the sentence's own words count against those of its title."""
+
+_KIND_BONUS = 0.08
+"""For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
+
+_FIGURE = re.compile(r"\d")
+_RESULT = re.compile(
+    r"\b(?:outperform|achiev|improv|reduc|result|show|demonstrat|surpass|accelerat|speed-?up"
+    r"|better|faster|state-of-the-art|increas|decreas|sav)\w*",
+    re.IGNORECASE,
+)
+_PROPOSAL = re.compile(
+    r"\b(?:we|this (?:paper|work|study|article|survey)|our \w+) (?:\w+ )?(?:propose|present"
+    r"|introduce|develop|describe|study|investigate|explore|survey|review|design|offer|show|build|provide)\w*"
+    r"|\b(?:is|are) (?:a|an|the) (?:novel|new)\b|\bcalled\b|\bdubbed\b|\bnamed\b",
+    re.IGNORECASE,
+)
+_AUXILIARY = re.compile(
+    r"\b(?:code|codes|weights|models?|data|dataset|implementations?|demo|project page|checkpoints?)"
+    r"\b.{0,60}\b(?:available|released?|open-?sourced?|public(?:ly)?|found|https?)\b|https?://",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The sentences an answer may be written from, and how well they fit the question."""
+
+    evidence: tuple[Evidence, ...]
+    """Numbered from 1, best first."""
+    features: Features
+    unknown_words: tuple[str, ...]
+    """Words of the question that stand in no paper of the library, as they were typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """The question's words as the word index knows them, weighted by rarity."""
+
+    weights: dict[str, float]
+    """Inverse document frequency of each stemmed word, at least 0; sums to 1 unless empty."""
+    unknown: tuple[str, ...]
+    """Words that stand in no paper, as they were typed."""
+    unknown_weight: float
+
+    def covered(self, terms: Iterable[str]) -> float:
+        """Rarity-weighted share of the question's words among ``terms``, 0 to 1."""
+        return sum(self.weights.get(term, 0.0) for term in set(terms))
+
+
+def _question_terms(text: str, library: Library) -> _Terms:
+    """The rarity weights of a question's words in this library.
+
+    idf = ln(1 + (N - df + 0.5) / (df + 0.5)), as in BM25 (Robertson & Zaragoza 2009, eq. 3.3).
+    """
+    typed: dict[str, str] = {}
+    for word in re.findall(r"\w[\w.-]*\w|\w", text):
+        for term in library.terms(word):
+            typed.setdefault(term, word)
+    frequencies = library.document_frequencies(list(typed))
+    papers = max(1, len(library))
+    raw = {term: math.log(1 + (papers - df + 0.5) / (df + 0.5)) for term, df in frequencies.items()}
+    total = sum(raw.values()) or 1.0
+    absent = [term for term in typed if not frequencies[term]]
+    return _Terms(
+        {term: weight / total for term, weight in raw.items()},
+        tuple(dict.fromkeys(typed[term] for term in absent)),
+        sum(raw[term] for term in absent) / total,
+    )
+
+
+def _wanted_form(sentence: str, kind: QuestionKind) -> bool:
+    if kind is QuestionKind.NUMBER:
+        return bool(_FIGURE.search(sentence))
+    if kind in (QuestionKind.DEFINITION, QuestionKind.OVERVIEW, QuestionKind.LIST):
+        return bool(_PROPOSAL.search(sentence))
+    if kind is QuestionKind.COMPARISON:
+        return bool(_RESULT.search(sentence))
+    return False
+
+
+def select_evidence(
+    question: Question,
+    hits: Sequence[Hit],
+    library: Library,
+    *,
+    most: int,
+    most_per_paper: int,
+) -> Selection:
+    """The best sentences of the found papers: ``most`` in all, ``most_per_paper`` of one paper."""
+    terms = _question_terms(question.standalone, library)
+    if not hits:
+        nothing = Features(0.0, 0.0, 0.0, terms.unknown_weight)
+        return Selection((), nothing, terms.unknown)
+    vector = library.embedder.embed_queries([question.standalone])[0]
+    rows = library.sentences([hit.paper.id for hit in hits])
+    best_score = max(hit.score for hit in hits) or 1.0
+    scored: list[tuple[float, Hit, int, Span]] = []
+    best_cosine = best_covered = best_by_paper = 0.0
+    for hit in hits:
+        row = rows.get(hit.paper.id)
+        if row is None:
+            continue
+        cosines = _cosines(row.vectors, vector, len(row.spans))
+        title_terms = set(library.terms(hit.paper.title))
+        paper_terms = set(title_terms)
+        for ordinal, (start, end) in enumerate(row.spans):
+            span = Span.of(hit.paper.abstract, start, end)
+            sentence_terms = set(library.terms(span.text))
+            paper_terms |= sentence_terms
+            own = terms.covered(sentence_terms)
+            shared = terms.covered(sentence_terms | title_terms)
+            score = (
+                MEANING_WEIGHT * float(cosines[ordinal])
+                + WORDS_WEIGHT * (OWN_SHARE * own + (1 - OWN_SHARE) * shared)
+                + PAPER_WEIGHT * hit.score / best_score
+            )
+            if _wanted_form(span.text, question.kind):
+                score += _KIND_BONUS
+            if _AUXILIARY.search(span.text):
+                score -= _KIND_BONUS
+            scored.append((score, hit, ordinal, span))
+            best_cosine = max(best_cosine, float(cosines[ordinal]))
+            best_covered = max(best_covered, shared)
+        best_by_paper = max(best_by_paper, terms.covered(paper_terms))
+    scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
+    taken: dict[str, int] = {}
+    chosen: list[Evidence] = []
+    for score, hit, ordinal, span in scored:
+        if len(chosen) == most:
+            break
+        if taken.get(hit.paper.id, 0) == most_per_paper:
+            continue
+        taken[hit.paper.id] = taken.get(hit.paper.id, 0) + 1
+        chosen.append(
+            Evidence(
+                n=len(chosen) + 1,
+                paper=hit.paper,
+                span=span,
+                score=min(1.0, max(0.0, score)),
+                ordinal=ordinal,
+                paper_rank=hit.rank,
+            )
+        )
+    features = Features(best_cosine, best_covered, best_by_paper, terms.unknown_weight)
+    return Selection(tuple(chosen), features, terms.unknown)
+
+
+def _cosines(
+    vectors: NDArray[np.float32] | None, query: NDArray[np.float32], count: int
+) -> NDArray[np.float32]:
+    """Cosine of each sentence with the query, 0 to 1; zeros for a paper not embedded yet."""
+    if vectors is None:
+        return np.zeros(count, np.float32)
+    similarities: NDArray[np.float32] = np.clip(vectors @ query, 0.0, 1.0)
+    return similarities

@@ -1,0 +1,144 @@
+"""Answers without a model: the papers' own sentences, chosen and put in a readable order.
+
+Nothing is written but what a paper says. The only changes to a sentence are at its start: a
+connecting word that leans on what stood before ('However,') is dropped, a leaning subject ('It')
+is replaced by the paper's name in brackets, and a sentence that leans more heavily is led by the
+one before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator, Sequence
+
+from citewise.backends.base import WritingTask
+from citewise.types import Evidence, Message, Paper, QuestionKind, Usage
+
+_CONNECTIVE = re.compile(
+    r"^(?:however|moreover|furthermore|in addition|additionally|also|finally|lastly|therefore|thus"
+    r"|hence|consequently|as a result|as such|besides|meanwhile|nevertheless|nonetheless"
+    r"|specifically|more specifically|in particular|notably|importantly|remarkably|crucially"
+    r"|surprisingly|interestingly|then|first|second|third|firstly|secondly|thirdly|to this end"
+    r"|to that end|for example|for instance|in contrast|on the other hand|overall|in summary"
+    r"|in short|in fact|indeed|similarly|accordingly|concretely|conversely|instead|yet|still"
+    r"|likewise|subsequently|by contrast|together|and|but|so),?\s+(?=\S)",
+    re.IGNORECASE,
+)
+_NEEDS_COMMA = frozenset(
+    "also then first second third yet still instead together and but so overall thus hence".split()
+)
+_SUBJECT = re.compile(
+    r"^(?:it|(?:this|the|our) (?:proposed |new |resulting )?(?:approach|method|model|framework"
+    r"|system|technique|algorithm|architecture|work|paper|study|design|strategy|solution|pipeline"
+    r"|tool|benchmark|dataset))(?= (?:\w+ly )?(?:is|was|has|can|also|does|achieves?"
+    r"|attains?|reaches|outperforms?|surpasses|improves?|reduces?|enables?|shows?|provides?|delivers?|uses?"
+    r"|supports?|allows?|obtains?|yields?|requires?|offers?|consists|combines?|exceeds?|saves?"
+    r"|runs?|cuts|trains?|generates?|produces?|works|demonstrates?|exhibits?|introduces?"
+    r"|proposes?|presents?|leverages?|employs?|maintains?|accelerates?|scales?)\b)",
+    re.IGNORECASE,
+)
+_LEANING = re.compile(
+    r"^(?:it|its|they|their|them|this|that|these|those|such|both|he|she|one|another|the (?:former"
+    r"|latter|second|third|other|two|same)|doing so|by doing so|in doing so|in this way"
+    r"|with this|with these|based on (?:this|these)|under this|among them|here)\b",
+    re.IGNORECASE,
+)
+_MARK = re.compile(r"^\s*(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)|[-–•])\s+")
+
+_SINGLE_SENTENCES = {
+    QuestionKind.NUMBER: 3,
+    QuestionKind.FACT: 4,
+    QuestionKind.YES_NO: 3,
+    QuestionKind.HOW: 4,
+    QuestionKind.DEFINITION: 3,
+}
+_SECOND_PAPER = 0.92
+"""A second paper joins a short answer when its best sentence scores this share of the first's."""
+
+
+def display_name(paper: Paper) -> str:
+    """What a paper is called in an answer: the part of its title before a colon, if it is short."""
+    head = paper.title.split(":", 1)[0].strip()
+    return head if head != paper.title and len(head) <= 40 else paper.title
+
+
+def standing_alone(sentence: str, paper: Paper) -> tuple[str, bool]:
+    """A sentence as it can open a paragraph, and whether the one before it must come along."""
+    text = _MARK.sub("", sentence)
+    while match := _CONNECTIVE.match(text):
+        word = match.group().strip().rstrip(",").lower()
+        if word in _NEEDS_COMMA and "," not in match.group():
+            break
+        text = text[match.end() :]
+    subject = _SUBJECT.match(text)
+    if subject:
+        return f"[{display_name(paper)}]{text[subject.end() :]}", False
+    leans = bool(_LEANING.match(text))
+    if text[:1].islower() and text.split(maxsplit=1)[0].islower():
+        text = text[0].upper() + text[1:]
+    return text, leans
+
+
+def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
+    """Evidence by paper, the paper with the best sentence first; best sentences first."""
+    groups: dict[str, list[Evidence]] = {}
+    for item in evidence:
+        groups.setdefault(item.paper.id, []).append(item)
+    return list(groups.values())
+
+
+class ExtractiveBackend:
+    """Writes with the papers' own sentences; needs no model, key or network."""
+
+    name = "extractive"
+
+    def standalone(self, question: str, history: Sequence[Message]) -> tuple[str | None, Usage]:
+        """Leaves the standalone form to the rules."""
+        return None, Usage()
+
+    def write(self, task: WritingTask) -> Generator[str, None, Usage]:
+        """Yield the answer line by line."""
+        groups = _groups(task.evidence)
+        kind = task.question.kind
+        if kind is QuestionKind.LIST or kind is QuestionKind.OVERVIEW:
+            yield from self._listed(groups, sentences=1)
+        elif kind is QuestionKind.COMPARISON:
+            yield from self._sections(groups, sentences=3)
+        else:
+            yield from self._sections(groups, sentences=_SINGLE_SENTENCES[kind])
+        return Usage()
+
+    def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
+        for group in groups:
+            parts = list(self._sentences(group[: sentences * 2], sentences))
+            yield f"- **{group[0].paper.title}** — {' '.join(parts)}\n"
+
+    def _sections(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
+        for group in groups:
+            yield f"**{group[0].paper.title}**\n\n"
+            for part in self._sentences(group, sentences):
+                yield part + " "
+            yield "\n\n"
+
+    def _sentences(self, group: Sequence[Evidence], most: int) -> Iterator[str]:
+        """The best sentence first, the others after it in the order of the abstract."""
+        chosen = list(group[:most])
+        ordered = [chosen[0], *sorted(chosen[1:], key=lambda item: item.ordinal)]
+        said: set[int] = set()
+        for position, item in enumerate(ordered):
+            follows = position > 0 and ordered[position - 1].ordinal == item.ordinal - 1
+            text, leans = standing_alone(item.span.text, item.paper)
+            if follows:
+                # The sentence before it is the one it leans on.
+                text = item.span.text
+            elif leans:
+                before = next((other for other in group if other.ordinal == item.ordinal - 1), None)
+                if before is not None and before.ordinal not in said:
+                    lead, _ = standing_alone(before.span.text, before.paper)
+                    yield f"{lead} [{before.n}]"
+                    said.add(before.ordinal)
+                    text = item.span.text
+            if item.ordinal in said:
+                continue
+            said.add(item.ordinal)
+            yield f"{text} [{item.n}]"
