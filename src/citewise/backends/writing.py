@@ -1,0 +1,293 @@
+"""What every language model has in common as a backend: prompts in, checked text out.
+
+The format is the simplest that small models manage: plain text with ``[n]`` after each sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from citewise import prompts
+from citewise.backends.base import WritingTask
+from citewise.errors import BackendError, BackendUnavailableError
+from citewise.types import Effort, Evidence, Message, QuestionKind, Usage
+
+_log = logging.getLogger("citewise")
+
+NO_ANSWER = "NOT IN THE PAPERS"
+"""What a model is told to reply when the evidence does not hold the answer."""
+
+MAX_TOKENS: Mapping[Effort, int] = {Effort.QUICK: 768, Effort.NORMAL: 1536, Effort.DEEP: 3072}
+"""Ceiling of an answer. The prompt asks for 120 words; the rest is room for models that think."""
+
+MAX_CHARS = 20_000
+"""Characters of an answer after which a model is stopped: it is no longer answering."""
+
+_REWRITE_TOKENS = 512
+_REWRITE_CHARS = 600
+_HISTORY_TURNS = 6
+_HISTORY_CHARS = 1_000
+_QUESTION_CHARS = 4_000
+
+_KINDS: Mapping[QuestionKind, str] = {
+    QuestionKind.FACT: "a fact",
+    QuestionKind.NUMBER: "a number",
+    QuestionKind.DEFINITION: "a definition",
+    QuestionKind.COMPARISON: "a comparison",
+    QuestionKind.LIST: "a list",
+    QuestionKind.OVERVIEW: "an overview, grouped by what the papers say",
+    QuestionKind.HOW: "how something is done",
+    QuestionKind.YES_NO: "yes or no",
+}
+
+_TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|conversation)\b)", re.IGNORECASE)
+_NUMBER = re.compile(r"\[(\s*\d[\d\s,;–-]*)\]")
+_UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_LABEL = re.compile(r"^\W*(?:(?:standalone|rewritten)\s+)?question\W*:\s*", re.IGNORECASE)
+_THOUGHT_TAGS = ("<think>", "<thinking>", "<thought>")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTurn:
+    """One turn of what is sent to a model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatModel(Protocol):
+    """A language model behind any door: turns in, text out piece by piece."""
+
+    @property
+    def name(self) -> str:
+        """As given on the command line, without any secret."""
+        ...
+
+    def stream(
+        self, messages: Sequence[ChatTurn], *, max_tokens: int
+    ) -> Generator[str, None, Usage]:
+        """Yield the reply piece by piece; return what it cost. Closing it stops the request.
+
+        Raises AnswerCutError when the reply ends early, any other BackendError when there is none.
+        """
+        ...
+
+
+class AnswerCutError(BackendUnavailableError):
+    """A reply that ended early: what was yielded stands, but its last sentence may be a half."""
+
+    def __init__(self, message: str, usage: Usage) -> None:
+        super().__init__(message)
+        self.usage = usage
+        """What the reply cost, as far as the server said."""
+
+
+class ModelBackend:
+    """Writes answers with a language model; see ``citewise.backends.base.Backend``."""
+
+    def __init__(self, model: ChatModel, *, max_chars: int = MAX_CHARS) -> None:
+        """``max_chars``: length in characters at which a reply is stopped."""
+        self._model = model
+        self._max_chars = max_chars
+
+    @property
+    def name(self) -> str:
+        """As given on the command line, without any secret."""
+        return self._model.name
+
+    @property
+    def prompt_hashes(self) -> dict[str, str]:
+        """SHA-256 by name of the prompts that go into an answer, to be kept with results."""
+        used = ("answer_system", "answer_user", "rewrite_question_system", "rewrite_question_user")
+        return {name: prompts.load(name).sha256 for name in used}
+
+    def write(self, task: WritingTask) -> Generator[str, None, Usage]:
+        """Yield the answer piece by piece; return what it cost.
+
+        Yields ``NO_ANSWER`` alone, without asking the model, when there is no evidence. Raises
+        AnswerCutError when the answer ends early, any other BackendError when there is none.
+        """
+        if not task.evidence:
+            yield NO_ANSWER
+            return Usage()
+        return (yield from self._reply(answer_turns(task), MAX_TOKENS[task.effort]))
+
+    def standalone(self, question: str, history: Sequence[Message]) -> tuple[str | None, Usage]:
+        """The question with its history folded in, or None to leave that to the rules.
+
+        A model that fails here is not an error: the rules can do it, worse. It is logged.
+        """
+        if not history:
+            return None, Usage()
+        try:
+            reply, usage = collect(self._reply(rewrite_turns(question, history), _REWRITE_TOKENS))
+        except BackendError as error:
+            _log.warning("the question is folded into its history by rules: %s", error)
+            return None, Usage(calls=1)
+        return _one_question(reply), usage
+
+    def probe(self) -> tuple[str, Usage]:
+        """Ask one short question: what the model replied, and what it cost.
+
+        Raises BackendError when it does not reply.
+        """
+        turn = ChatTurn("user", prompts.load("probe").render())
+        return collect(self._reply((turn,), MAX_TOKENS[Effort.QUICK]))
+
+    def _reply(self, turns: Sequence[ChatTurn], max_tokens: int) -> Generator[str, None, Usage]:
+        pieces = drop_thoughts(self._model.stream(turns, max_tokens=max_tokens))
+        length = 0
+        empty = True
+        try:
+            while True:
+                try:
+                    piece = clean(next(pieces))
+                except StopIteration as end:
+                    usage: Usage = end.value
+                    break
+                room = self._max_chars - length
+                length += len(piece)
+                empty = empty and not piece.strip()
+                if piece:
+                    yield piece[:room]
+                if length > self._max_chars:
+                    raise AnswerCutError(
+                        f"{self.name} was stopped after {self._max_chars} characters: "
+                        "it did not come to an end",
+                        Usage(calls=1),
+                    )
+        finally:
+            pieces.close()
+        if empty:
+            raise BackendUnavailableError(
+                f"{self.name} gave an empty answer; ask again, or use the backend extractive, "
+                "which needs no model"
+            )
+        return usage
+
+
+def answer_turns(task: WritingTask) -> tuple[ChatTurn, ChatTurn]:
+    """What is sent for an answer: a constant system turn, then evidence and question."""
+    system = prompts.load("answer_system").render(no_answer=NO_ANSWER)
+    user = prompts.load("answer_user").render(
+        evidence=evidence_lines(task.evidence),
+        question=defused(task.question.standalone or task.question.text, _QUESTION_CHARS),
+        kind=_KINDS[task.question.kind],
+        no_answer=NO_ANSWER,
+    )
+    return ChatTurn("system", system), ChatTurn("user", user)
+
+
+def rewrite_turns(question: str, history: Sequence[Message]) -> tuple[ChatTurn, ChatTurn]:
+    """What is sent to make a question stand alone: rules, then the last turns and the question."""
+    conversation = "\n".join(
+        f"{message.role}: {defused(message.content, _HISTORY_CHARS)}"
+        for message in history[-_HISTORY_TURNS:]
+    )
+    user = prompts.load("rewrite_question_user").render(
+        conversation=conversation, question=defused(question, _QUESTION_CHARS)
+    )
+    system = prompts.load("rewrite_question_system").render()
+    return ChatTurn("system", system), ChatTurn("user", user)
+
+
+def evidence_lines(evidence: Sequence[Evidence]) -> str:
+    """One line for each sentence: ``[n] (title, date) sentence``."""
+    lines = []
+    for item in evidence:
+        date = f", {item.paper.published}" if item.paper.published else ""
+        title = defused(item.paper.title, 300)
+        lines.append(f"[{item.n}] ({title}{date}) {defused(item.span.text)}")
+    return "\n".join(lines)
+
+
+def defused(text: str, limit: int | None = None) -> str:
+    """Foreign text on one line that can neither close its tags nor pose as numbered evidence.
+
+    Cut after ``limit`` characters, when given.
+    """
+    line = " ".join(clean(text).split())
+    line = _NUMBER.sub(r"(\1)", _TAG.sub("‹", line))
+    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
+
+
+def clean(text: str) -> str:
+    """``text`` without what no reply needs: control and direction characters, lone surrogates."""
+    return _SURROGATE.sub("\ufffd", _UNSHOWABLE.sub("", text))
+
+
+def says_no_answer(text: str) -> bool:
+    """Whether a reply begins with ``NO_ANSWER``, in any case and with any marks around it.
+
+    Models like to add a reason after it: that still is no answer.
+    """
+    words = re.sub(r"[^a-z]+", " ", text.casefold()).strip()
+    return words.startswith(NO_ANSWER.casefold())
+
+
+def drop_thoughts(pieces: Generator[str, None, Usage]) -> Generator[str, None, Usage]:
+    """A reply without the ``<think>...</think>`` blocks that it begins with.
+
+    Only at the beginning: further on, the words may be quoted from a paper about such models.
+    """
+    held = ""
+    closing: str | None = None
+    begun = False
+    try:
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                if held and closing is None:
+                    yield held
+                usage: Usage = end.value
+                return usage
+            if begun:
+                yield piece
+                continue
+            held += piece
+            while True:
+                if closing is not None:
+                    # Not by folding the case first: that can change where things stand.
+                    end_tag = re.search(closing, held, re.IGNORECASE)
+                    if end_tag is None:
+                        # The end may hold the first half of the closing tag.
+                        held = held[-len(closing) :]
+                        break
+                    held, closing = held[end_tag.end() :], None
+                head = held.lstrip()
+                start = head.casefold()
+                tag = next((tag for tag in _THOUGHT_TAGS if start.startswith(tag)), None)
+                if tag is not None:
+                    held, closing = head[len(tag) :], "</" + tag[1:]
+                    continue
+                begun = not any(tag.startswith(start) for tag in _THOUGHT_TAGS)
+                break
+            if begun:
+                yield head
+                held = ""
+    finally:
+        pieces.close()
+
+
+def collect(pieces: Generator[str, None, Usage]) -> tuple[str, Usage]:
+    """A whole reply and what it cost."""
+    text = []
+    while True:
+        try:
+            text.append(next(pieces))
+        except StopIteration as end:
+            return "".join(text), end.value
+
+
+def _one_question(reply: str) -> str | None:
+    lines = [line.strip() for line in reply.splitlines() if line.strip()]
+    if not lines:
+        return None
+    line = _LABEL.sub("", lines[0]).strip().strip("\"'`*“”").strip()
+    return line if 0 < len(line) <= _REWRITE_CHARS else None
