@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import select_evidence
@@ -40,6 +41,9 @@ from citewise.types import (
     messages_of,
     sha256_of,
 )
+
+if TYPE_CHECKING:
+    from citewise.bridges import CitewiseQueryEngine
 
 LONGEST_QUESTION = 10_000
 """Characters of a question; a longer one is refused in words."""
@@ -178,6 +182,13 @@ class Assistant:
             yield Working("write", "turning to the papers' own sentences")
             cited, _, _ = yield from self._write(ExtractiveBackend(), task, clock, notes)
         yield Done(self._answered(draft, cited, cost, clock))
+
+    def as_query_engine(self) -> CitewiseQueryEngine:
+        """A llama-index query engine whose responses are checked, cited answers."""
+        # llama-index takes 3 s to import, and the bridge imports this module.
+        from citewise.bridges import CitewiseQueryEngine  # noqa: PLC0415
+
+        return CitewiseQueryEngine(self)
 
     # -- the steps ---------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import platformdirs
@@ -46,6 +46,9 @@ from citewise.types import (
     SearchResult,
     sha256_of,
 )
+
+if TYPE_CHECKING:
+    from citewise.bridges import CitewiseRetriever
 
 logger = logging.getLogger("citewise")
 
@@ -446,6 +449,13 @@ class Library:
         if missing:
             problems.append(f"{missing} papers are not embedded")
         return problems
+
+    def as_retriever(self, k: int = 10, filters: Filters | None = None) -> CitewiseRetriever:
+        """A llama-index retriever that gives the best passage of each of ``k`` papers."""
+        # llama-index takes 3 s to import, and the bridge imports this module.
+        from citewise.bridges import CitewiseRetriever  # noqa: PLC0415
+
+        return CitewiseRetriever(self, k, filters)
 
     def warm(self) -> None:
         """Load the encoder and open the indexes now, side by side."""

@@ -18,7 +18,7 @@ DENSE_WEIGHT = 0.5
 nDCG@10 0.73 on SciFact, reciprocal rank fusion 0.72, either index alone 0.69 and 0.65."""
 
 DEPTH = 100
-"""Papers taken from each index before fusion."""
+"""Papers taken from each index before fusion, at least."""
 
 _LONGEST_QUERY = 2_000
 """Characters of a query that are searched; the encoder reads 256 tokens anyway."""
@@ -72,7 +72,8 @@ class Retriever:
         allowed = self._allowed(filters, notes)
 
         mark = time.perf_counter()
-        lexical = self._by_words(words, allowed)
+        depth = max(DEPTH, k)
+        lexical = self._by_words(words, depth, allowed)
         timings["lexical"] = _ms_since(mark)
 
         mark = time.perf_counter()
@@ -80,10 +81,10 @@ class Retriever:
         timings["embed"] = _ms_since(mark)
 
         mark = time.perf_counter()
-        nearest = self._vectors.search(vector, 2 * DEPTH, allowed)
+        nearest = self._vectors.search(vector, 2 * depth, allowed)
         dense: dict[str, _Found] = {}
         for passage_id, paper_id, cosine in nearest:
-            if paper_id not in dense and len(dense) < DEPTH:
+            if paper_id not in dense and len(dense) < depth:
                 dense[paper_id] = _Found(len(dense) + 1, cosine, passage_id)
         timings["dense"] = _ms_since(mark)
 
@@ -106,10 +107,12 @@ class Retriever:
                 notes.append(f"{undated} papers without a date of publication were left out.")
         return allowed
 
-    def _by_words(self, words: str, allowed: Sequence[str] | None) -> dict[str, _Found]:
+    def _by_words(
+        self, words: str, depth: int, allowed: Sequence[str] | None
+    ) -> dict[str, _Found]:
         if allowed is not None and not allowed:
             return {}
-        found = self._lexical.search(words, DEPTH, allowed)
+        found = self._lexical.search(words, depth, allowed)
         return {paper_id: _Found(rank, score) for rank, (paper_id, score) in enumerate(found, 1)}
 
     @staticmethod

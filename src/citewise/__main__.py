@@ -1,0 +1,5 @@
+"""``python -m citewise``: the command."""
+
+from citewise.cli import main
+
+main()

@@ -1,0 +1,222 @@
+"""Many questions, claims or queries from a file, and their results into one.
+
+Results are in the order of the input, one JSON object a line. A run that was interrupted goes on
+where it stopped: what the output file already holds is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from citewise.answering.assistant import Assistant
+from citewise.errors import AnswerFileError, CitewiseError, UsageError
+from citewise.grounding.checker import check
+from citewise.library.library import Library
+from citewise.types import Effort, Filters, Json
+
+OnDone = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What a batch did."""
+
+    done: int
+    """Results written by this run."""
+    resumed: int
+    """Results that an earlier run had written."""
+    failed: int
+    """Results of this run that are errors."""
+
+    def to_dict(self) -> Json:
+        """The fields by name."""
+        return {"done": self.done, "resumed": self.resumed, "failed": self.failed}
+
+
+def read_objects(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
+    """The JSON objects of a file, one a line; raises UsageError naming file, line and fault."""
+    try:
+        lines = path.read_text("utf-8").split("\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text: {error.reason}.") from error
+    objects: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path}:{number}: not valid JSON ({error}).") from error
+        missing = [name for name in required if not isinstance(value, dict) or name not in value]
+        if missing:
+            raise UsageError(f"{path}:{number}: lacks {', '.join(missing)}.")
+        objects.append(value)
+    return objects
+
+
+def _already(out: Path, key: str) -> list[str]:
+    """Ids of the complete lines of an output file; a half last line is cut off."""
+    if not out.exists():
+        return []
+    data = out.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) != len(data):
+        with out.open("r+b") as file:
+            file.truncate(len(whole))
+    ids = []
+    for number, line in enumerate(whole.decode("utf-8", "replace").split("\n")[:-1], 1):
+        try:
+            ids.append(str(json.loads(line)[key]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{out}:{number} is no result of this command; name another --out, or remove it."
+            ) from error
+    return ids
+
+
+def _run(
+    items: Sequence[dict[str, Any]],
+    out: Path,
+    work: Callable[[dict[str, Any]], Json],
+    on_done: OnDone | None,
+) -> BatchReport:
+    ids = [str(item["id"]) for item in items]
+    if len(set(ids)) != len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise UsageError(f"The id {twice!r} stands twice in the input; ids must differ.")
+    before = _already(out, "id")
+    if ids[: len(before)] != before:
+        raise UsageError(
+            f"{out} holds results of other input; name another --out, or remove the file."
+        )
+    failed = 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a", encoding="utf-8") as file:
+        for place, item in enumerate(items[len(before) :], len(before) + 1):
+            result = work(item)
+            failed += "error" in result
+            file.write(json.dumps({"id": str(item["id"]), **result}, ensure_ascii=False) + "\n")
+            file.flush()
+            if on_done:
+                on_done(place, len(items))
+        os.fsync(file.fileno())
+    return BatchReport(len(items) - len(before), len(before), failed)
+
+
+def ask_batch(
+    assistant: Assistant,
+    questions: Path,
+    out: Path,
+    *,
+    effort: Effort | str = Effort.NORMAL,
+    filters: Filters | None = None,
+    on_done: OnDone | None = None,
+) -> BatchReport:
+    """Answer ``{"id", "question", "history"}`` lines; each result is an answer under that id.
+
+    A question that fails gives ``{"id", "question", "error"}``, and the others go on. Raises
+    UsageError for an unreadable input or an output of something else.
+    """
+
+    def answer(item: dict[str, Any]) -> Json:
+        try:
+            found = assistant.ask(
+                str(item["question"]), item.get("history") or (), effort=effort, filters=filters
+            )
+        except CitewiseError as error:
+            return {"id": str(item["id"]), "question": item["question"], "error": str(error)}
+        return {**found.to_dict(), "id": str(item["id"])}
+
+    return _run(read_objects(questions, ("id", "question")), out, answer, on_done)
+
+
+def check_pairs(pairs: Path, out: Path, *, on_done: OnDone | None = None) -> BatchReport:
+    """Check ``{"id", "claim", "evidence"}`` lines; evidence is a text or a list of them.
+
+    Each result is ``{"id", "support", "supported", "verdict", "reasons"}``. Raises UsageError.
+    """
+    items = read_objects(pairs, ("id", "claim", "evidence"))
+    for item in items:
+        texts = item["evidence"]
+        good = isinstance(texts, str) or (
+            isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        )
+        if not good or not isinstance(item["claim"], str):
+            raise UsageError(
+                f"{pairs}: in {item['id']!r} the claim must be a text, the evidence a text or a "
+                "list of texts."
+            )
+
+    def score(item: dict[str, Any]) -> Json:
+        support = check(item["claim"], item["evidence"])
+        return {
+            "id": str(item["id"]),
+            "support": round(support.support, 6),
+            "supported": support.supported,
+            "verdict": support.verdict.value,
+            "reasons": list(support.reasons),
+        }
+
+    return _run(items, out, score, on_done)
+
+
+def search_batch(
+    library: Library,
+    queries: Path,
+    run: Path,
+    *,
+    k: int = 100,
+    filters: Filters | None = None,
+    on_done: OnDone | None = None,
+) -> BatchReport:
+    """Search ``{"_id", "text"}`` lines into a TREC run of paper ids; raises UsageError.
+
+    A line is ``query-id Q0 paper-id rank score citewise``. White space in ids becomes ``_``.
+    """
+    items = read_objects(queries, ("_id", "text"))
+    run.parent.mkdir(parents=True, exist_ok=True)
+    with run.open("w", encoding="utf-8") as file:
+        for place, item in enumerate(items, 1):
+            name = "_".join(str(item["_id"]).split())
+            for hit in library.find(str(item["text"]), k, filters).hits:
+                paper = "_".join(hit.paper.id.split())
+                file.write(f"{name} Q0 {paper} {hit.rank} {hit.score:.6f} citewise\n")
+            if on_done:
+                on_done(place, len(items))
+    return BatchReport(len(items), 0, 0)
+
+
+def read_answers(path: Path) -> Iterator[dict[str, Any]]:
+    """Saved answers: a JSONL file, or one JSON object.
+
+    Raises AnswerFileError when the file cannot be read as such.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnswerFileError(f"{path} cannot be read: {error}.") from error
+    try:
+        whole = json.loads(text)
+        lines = [whole] if isinstance(whole, dict) else whole
+    except ValueError:
+        lines = []
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                try:
+                    lines.append(json.loads(line))
+                except ValueError as error:
+                    raise AnswerFileError(f"{path}:{number}: not valid JSON ({error}).") from error
+    if not isinstance(lines, list) or not lines:
+        raise AnswerFileError(f"{path} holds no answers.")
+    for number, value in enumerate(lines, 1):
+        if not isinstance(value, dict) or not ({"sentences", "error"} & value.keys()):
+            raise AnswerFileError(f"{path}: object {number} is not an answer of citewise.")
+        yield value

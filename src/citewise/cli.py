@@ -1,0 +1,696 @@
+"""The command: parses, calls the public API, prints. It holds no logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from citewise.config import Config
+from citewise.errors import CitewiseError, NotALibraryError, UsageError
+from citewise.sample import sample_folder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from citewise.library.library import Library, Progress
+    from citewise.types import Answer, Citation, Filters, Json, Sentence
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+EXAMPLES = """\
+examples:
+  citewise ingest papers.jsonl           fill the library
+  citewise ask "Which papers ...?"       a cited answer
+  citewise chat                          the web page on http://127.0.0.1:7860
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    shared = common.add_argument_group("everywhere")
+    shared.add_argument(
+        "--library",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="folder of the library (default: $CITEWISE_LIBRARY, else your data folder)",
+    )
+    shared.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+    )
+    shared.add_argument(
+        "-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="no progress"
+    )
+    shared.add_argument(
+        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more"
+    )
+    narrowing = argparse.ArgumentParser(add_help=False)
+    filters = narrowing.add_argument_group("filters")
+    filters.add_argument("--since", metavar="DATE", help="published on or after: 2024[-10[-12]]")
+    filters.add_argument("--until", metavar="DATE", help="published on or before")
+    filters.add_argument("--source", metavar="NAME", help="only papers from this source")
+    filters.add_argument("--author", metavar="NAME", help="part of an author's name")
+    filters.add_argument(
+        "--paper", metavar="ID", action="append", default=[], help="only this paper (repeatable)"
+    )
+    writer = argparse.ArgumentParser(add_help=False)
+    writer.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="extractive (default), openai:MODEL, openai-compatible:MODEL@URL, "
+        "llama-index:IMPORT.PATH",
+    )
+
+    parser = argparse.ArgumentParser(
+        prog="citewise",
+        description="A research assistant that backs every sentence with the exact words of a "
+        "paper.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and end")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(
+        name: str, text: str, run: Callable[[argparse.Namespace], int], *parents: object
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            parents=[common, *parents],  # type: ignore[list-item]  # all are parsers
+        )
+        added.set_defaults(run=run)
+        return added
+
+    ingest = command("ingest", "add or update papers from files, folders or -", _ingest)
+    ingest.add_argument("paths", nargs="*", metavar="PATH")
+    ingest.add_argument("--format", metavar="NAME", help="recognised from the content by default")
+    ingest.add_argument("--year", type=int, help="the year of dates that are printed without one")
+    ingest.add_argument("--strict", action="store_true", help="a rejected record makes it fail")
+    ingest.add_argument("--sample", action="store_true", help="add the 475 sample papers")
+
+    search = command("search", "rank papers for a query", _search, narrowing)
+    search.add_argument("query", nargs="?", metavar="QUERY")
+    search.add_argument("-k", type=int, default=10, help="how many papers (default 10)")
+    search.add_argument("--batch", metavar="FILE", help='queries as {"_id","text"} lines')
+    search.add_argument("--run", dest="run_file", metavar="FILE", help="the TREC run to write")
+
+    ask = command(
+        "ask", "answer a question from the papers, with citations", _ask, narrowing, writer
+    )
+    ask.add_argument("question", nargs="*", metavar="QUESTION")
+    ask.add_argument("--effort", choices=("quick", "normal", "deep"), default="normal")
+    ask.add_argument("--batch", metavar="FILE", help='questions as {"id","question"} lines')
+    ask.add_argument("--out", metavar="FILE", help="the answers to write, one JSON a line")
+
+    check = command("check", "is a claim backed by a text", _check)
+    check.add_argument("claim", nargs="?", metavar="CLAIM")
+    check.add_argument("evidence", nargs="*", metavar="TEXT")
+    check.add_argument("--batch", metavar="FILE", help='{"id","claim","evidence"} lines')
+    check.add_argument("--out", metavar="FILE", help="the scores to write, one JSON a line")
+
+    verify = command("verify", "prove saved answers against the library", _verify)
+    verify.add_argument("answers", metavar="ANSWERS")
+
+    chat = command("chat", "serve the web page", _chat, writer)
+    chat.add_argument("--host", default="127.0.0.1")
+    chat.add_argument("--port", type=int, default=7860)
+    chat.add_argument("--open", action="store_true", help="open the page in a browser")
+    chat.add_argument("--sample", action="store_true", help="fill an empty library, unasked")
+
+    evaluate = command("eval", "measure answers on the evaluation questions", _eval, writer)
+    evaluate.add_argument(
+        "set", nargs="?", default="first", metavar="SET", help="first (default) or questions"
+    )
+    evaluate.add_argument("--split", choices=("dev", "test"), default="dev")
+    evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
+    evaluate.add_argument("--out", metavar="DIR", help="write results and report there")
+    evaluate.add_argument("--gate", action="store_true", help="fail where a figure got worse")
+
+    papers = command("papers", "list, show, remove or export the papers", _papers, narrowing)
+    papers.add_argument("action", choices=("list", "show", "remove", "export"))
+    papers.add_argument("ids", nargs="*", metavar="ID")
+    papers.add_argument("--format", choices=("jsonl", "bibtex", "ris", "csv"), default="jsonl")
+    papers.add_argument("--out", metavar="FILE")
+
+    command("info", "what the library holds", _info)
+    doctor = command("doctor", "check installation, library and backend", _doctor, writer)
+    doctor.add_argument("--repair", action="store_true", help="make the indexes again")
+    return parser
+
+
+# -- printing ---------------------------------------------------------------------------------
+
+
+def _print_json(value: Json) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    """Print for people; characters that the terminal cannot show are replaced."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.flush()
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(text.rstrip() + "\n")
+    sys.stderr.flush()
+
+
+def _console() -> Console:
+    from rich.console import Console  # noqa: PLC0415 - only progress needs it
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def _progress(args: argparse.Namespace) -> Iterator[Callable[[Progress], None]]:
+    """A progress display on standard error; silent when quiet or not a terminal."""
+    if args.quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import (  # noqa: PLC0415 - only progress needs it
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=_console(),
+        transient=True,
+    ) as bar:
+        tasks: dict[str, object] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.step not in tasks:
+                tasks[progress.step] = bar.add_task(f"{progress.step} papers", total=progress.total)
+            bar.update(
+                tasks[progress.step],  # type: ignore[arg-type]  # rich's own id
+                completed=progress.done,
+                total=progress.total,
+            )
+
+        yield show
+
+
+def _counting(args: argparse.Namespace, what: str) -> Callable[[int, int], None]:
+    """A line of progress for batches."""
+
+    def show(done: int, total: int) -> None:
+        if not args.quiet and sys.stderr.isatty():
+            sys.stderr.write(f"\r{done} of {total} {what}")
+            sys.stderr.write("\n" if done == total else "")
+            sys.stderr.flush()
+
+    return show
+
+
+# -- opening ----------------------------------------------------------------------------------
+
+
+def _config(args: argparse.Namespace) -> Config:
+    return Config.load(library=args.library, backend=getattr(args, "backend", None))
+
+
+def _open(args: argparse.Namespace, *, create: bool = False) -> Library:
+    from citewise.library.library import Library  # noqa: PLC0415 - help must not wait for it
+
+    with _progress(args) as show:
+        try:
+            return Library.open(_config(args).library, create=create, on_progress=show)
+        except NotALibraryError as error:
+            if not create and not _config(args).library.exists():
+                raise NotALibraryError(
+                    f"There is no library in {_config(args).library} yet. Fill one with "
+                    "`citewise ingest PATH`, or with the sample papers: `citewise ingest --sample`."
+                ) from error
+            raise
+
+
+def _filters(args: argparse.Namespace) -> Filters:
+    from citewise.types import Filters  # noqa: PLC0415 - help must not wait for it
+
+    return Filters(args.since, args.until, args.source, args.author, tuple(args.paper))
+
+
+# -- the commands -----------------------------------------------------------------------------
+
+
+def _ingest(args: argparse.Namespace) -> int:
+    paths: list[str | Path] = list(args.paths)
+    if args.sample:
+        paths.append(sample_folder())
+    if not paths:
+        raise UsageError("Name files or folders to read, `-` for standard input, or --sample.")
+    with _open(args, create=True) as library, _progress(args) as show:
+        report = library.ingest(paths, format=args.format, year=args.year, on_progress=show)
+        total = len(library)
+    for rejection in report.rejected:
+        title = f" ({textwrap.shorten(rejection.title, 60)})" if rejection.title else ""
+        _warn(f"{rejection.file}:{rejection.line}: rejected: {rejection.reason}{title}")
+    if args.json:
+        _print_json({**report.to_dict(), "papers": total})
+    else:
+        _say(
+            f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
+            f"{report.duplicate} duplicate, {len(report.rejected)} rejected; the library holds "
+            f"{total} papers ({report.seconds:.1f} s)."
+        )
+    if report.rejected and (args.strict or len(report.rejected) == report.records):
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+def _search(args: argparse.Namespace) -> int:
+    if bool(args.query) == bool(args.batch):
+        raise UsageError("Name one query, or --batch FILE with --run OUT.")
+    if args.batch and not args.run_file:
+        raise UsageError("--batch also needs --run OUT, the run file to write.")
+    with _open(args) as library:
+        if args.batch:
+            from citewise.batch import search_batch  # noqa: PLC0415 - slow to import
+
+            report = search_batch(
+                library,
+                Path(args.batch),
+                Path(args.run_file),
+                k=args.k,
+                filters=_filters(args),
+                on_done=_counting(args, "queries"),
+            )
+            if args.json:
+                _print_json({**report.to_dict(), "run": args.run_file})
+            else:
+                _say(f"{report.done} queries searched; the run is in {args.run_file}.")
+            return EXIT_DONE
+        result = library.find(args.query, args.k, _filters(args))
+    for note in result.notes:
+        _warn(note)
+    if args.json:
+        _print_json(result.to_dict())
+        return EXIT_DONE
+    for hit in result.hits:
+        date = hit.paper.published or hit.paper.date_text
+        _say(f"{hit.rank:>3}. {hit.paper.title}" + (f" ({date})" if date else ""))
+        _say(textwrap.indent(textwrap.fill(_shorten(hit.passage.text, 300), 92), "     "))
+        if args.verbose:
+            _say(
+                f"     id {hit.paper.id}, score {hit.score:.3f}, by meaning "
+                f"{hit.dense_rank or '-'}, by words {hit.lexical_rank or '-'}"
+            )
+    if not result.hits:
+        _say("Nothing found.")
+    return EXIT_DONE
+
+
+def _shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else text[:width].rsplit(" ", 1)[0] + " …"
+
+
+def _ask(args: argparse.Namespace) -> int:
+    question = " ".join(args.question).strip()
+    if bool(question) == bool(args.batch):
+        raise UsageError("Ask one question, or --batch FILE with --out FILE.")
+    if args.batch and not args.out:
+        raise UsageError("--batch also needs --out FILE, the answers to write.")
+    from citewise.answering.assistant import Assistant  # noqa: PLC0415 - help must not wait
+
+    with _open(args) as library:
+        assistant = Assistant(library, _config(args).backend)
+        if args.batch:
+            from citewise.batch import ask_batch  # noqa: PLC0415 - slow to import
+
+            report = ask_batch(
+                assistant,
+                Path(args.batch),
+                Path(args.out),
+                effort=args.effort,
+                filters=_filters(args),
+                on_done=_counting(args, "questions"),
+            )
+            if args.json:
+                _print_json({**report.to_dict(), "out": args.out})
+            else:
+                _say(
+                    f"{report.done} answered, {report.resumed} were there already, "
+                    f"{report.failed} failed; the answers are in {args.out}."
+                )
+            return EXIT_FAILED if report.failed else EXIT_DONE
+        if args.json:
+            answer = assistant.ask(question, effort=args.effort, filters=_filters(args))
+            _print_json(answer.to_dict())
+            return EXIT_DONE
+        _stream(assistant, question, args)
+    return EXIT_DONE
+
+
+def _stream(assistant: object, question: str, args: argparse.Namespace) -> None:
+    """Print an answer as it comes, then its sources."""
+    from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
+    from citewise.types import Done, SentenceReady, Working  # noqa: PLC0415
+
+    assert isinstance(assistant, Assistant)
+    shown = ""
+    for event in assistant.stream(question, effort=args.effort, filters=_filters(args)):
+        if isinstance(event, Working) and args.verbose:
+            _warn(f"... {event.text}")
+        elif isinstance(event, SentenceReady):
+            shown += event.text
+            sys.stdout.write(_terminal(event.text, event.sentence))
+            sys.stdout.flush()
+        elif isinstance(event, Done):
+            if shown.strip() and event.answer.text.strip() not in shown:
+                sys.stdout.write("\n\n" + _terminal(event.answer.text, None))
+            _sources(event.answer, args)
+
+
+def _terminal(text: str, sentence: Sentence | None) -> str:
+    """A piece of an answer for a terminal: bold where Markdown says so, doubts marked."""
+    from citewise.types import Verdict  # noqa: PLC0415 - see _ask
+
+    bold = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    parts = text.split("**")
+    plain = "".join(
+        part if at % 2 == 0 else f"{bold[0]}{part}{bold[1]}" for at, part in enumerate(parts)
+    )
+    if sentence is not None and sentence.verdict is not Verdict.SUPPORTED:
+        reasons = f": {'; '.join(sentence.reasons)}" if sentence.reasons else ""
+        plain = f"{plain.rstrip()} (?{sentence.verdict.value}{reasons}) "
+    encoding = sys.stdout.encoding or "utf-8"
+    return plain.encode(encoding, "replace").decode(encoding)
+
+
+def _sources(answer: Answer, args: argparse.Namespace) -> None:
+    _say("")
+    if answer.citations:
+        _say("\nSources")
+    for citation in answer.citations:
+        _say(_source(citation, args))
+    for note in answer.notes:
+        _warn(note)
+    if args.verbose:
+        spent = ", ".join(f"{step} {ms:.0f} ms" for step, ms in answer.timings_ms.items())
+        _warn(f"confidence {answer.confidence:.2f}; {spent}")
+
+
+def _source(citation: Citation, args: argparse.Namespace) -> str:
+    paper = citation.paper
+    extra = [part for part in (paper.published or paper.date_text, paper.url) if part]
+    line = f"[{citation.n}] {paper.title}" + (f" ({', '.join(extra)})" if extra else "")
+    if args.verbose:
+        line += "".join(
+            f"\n      {span.start}-{span.end}: “{_shorten(span.text, 160)}”"
+            for span in citation.spans
+        )
+    return line
+
+
+def _check(args: argparse.Namespace) -> int:
+    if args.batch:
+        if not args.out:
+            raise UsageError("--batch also needs --out FILE, the scores to write.")
+        from citewise.batch import check_pairs  # noqa: PLC0415 - slow to import
+
+        report = check_pairs(Path(args.batch), Path(args.out), on_done=_counting(args, "pairs"))
+        if args.json:
+            _print_json({**report.to_dict(), "out": args.out})
+        else:
+            _say(f"{report.done + report.resumed} pairs checked; the scores are in {args.out}.")
+        return EXIT_DONE
+    if not args.claim or not args.evidence:
+        raise UsageError("Give a claim and the text that should back it, or --batch FILE.")
+    from citewise.grounding.checker import check  # noqa: PLC0415 - slow to import
+
+    support = check(args.claim, args.evidence)
+    if args.json:
+        _print_json(
+            {
+                "support": support.support,
+                "supported": support.supported,
+                "verdict": support.verdict.value,
+                "reasons": list(support.reasons),
+            }
+        )
+    else:
+        _say(f"{support.verdict.value} ({support.support:.2f})")
+        for reason in support.reasons:
+            _say(f"- {reason}")
+    return EXIT_DONE
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from citewise.batch import read_answers  # noqa: PLC0415 - slow to import
+    from citewise.grounding.verify import Failure, verify_answer  # noqa: PLC0415
+
+    answers = list(read_answers(Path(args.answers)))
+    failures: list[Failure] = []
+    spans = 0
+    with _open(args) as library:
+        for answer in answers:
+            name = str(answer.get("id"))
+            if "error" in answer:
+                failures.append(Failure(name, f"was not answered: {answer['error']}"))
+                continue
+            try:
+                ids = [str(citation["paper"]["id"]) for citation in answer["citations"]]
+                failures += verify_answer(answer, library.papers_by_id(ids))
+                spans += sum(len(citation["spans"]) for citation in answer["citations"])
+            except (KeyError, TypeError, ValueError) as error:
+                failures.append(Failure(name, f"is not a whole answer ({error!r})"))
+    if args.json:
+        _print_json(
+            {
+                "answers": len(answers),
+                "spans": spans,
+                "proved": not failures,
+                "failures": [failure.to_dict() for failure in failures],
+            }
+        )
+    else:
+        for failure in failures:
+            _say(f"{failure.answer}: {failure.what}")
+        state = "all hold" if not failures else f"{len(failures)} things do not hold"
+        _say(f"{len(answers)} answers with {spans} quoted spans: {state}.")
+    return EXIT_FAILED if failures else EXIT_DONE
+
+
+def _chat(args: argparse.Namespace) -> int:
+    if not args.quiet:
+        _warn("Starting the page (a few seconds) ...")
+    library = _open(args, create=True)
+    with library:
+        if not len(library):
+            _offer_sample(args, library)
+        from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
+        from citewise.web.page import serve  # noqa: PLC0415 - Gradio takes 5 s to import
+
+        assistant = Assistant(library, _config(args).backend)
+
+        def ready(url: str) -> None:
+            if args.json:
+                _print_json({"url": url, "papers": len(library)})
+            else:
+                _say(f"citewise is ready: {url} ({len(library)} papers). Ctrl-C ends it.")
+
+        serve(assistant, host=args.host, port=args.port, open_browser=args.open, ready=ready)
+    return EXIT_DONE
+
+
+def _offer_sample(args: argparse.Namespace, library: Library) -> None:
+    """Fill an empty library with the sample papers if the person wants them."""
+    wanted = args.sample
+    if not wanted and sys.stdin.isatty():
+        reply = input("The library is empty. Fill it with the 475 sample papers? [Y/n] ")
+        wanted = reply.strip().lower() in ("", "y", "yes")
+    if not wanted:
+        _warn("The library is empty: `citewise ingest PATH` or `--sample` fills it.")
+        return
+    if not args.quiet:
+        _warn("Filling the library with the sample papers (about 15 s) ...")
+    with _progress(args) as show:
+        library.ingest(sample_folder(), on_progress=show)
+
+
+def _eval(args: argparse.Namespace) -> int:
+    from citewise.evaluation.runner import evaluate  # noqa: PLC0415 - slow to import
+
+    config = _config(args)
+    outcome = evaluate(
+        args.set,
+        split=args.split,
+        backend=config.backend,
+        out=Path(args.out) if args.out else None,
+        gate=args.gate,
+        limit=args.limit,
+        on_done=_counting(args, "questions"),
+    )
+    if args.json:
+        _print_json(outcome.summary)
+    else:
+        _say(outcome.text)
+    for failure in outcome.failures:
+        _warn(failure)
+    return EXIT_FAILED if outcome.failures else EXIT_DONE
+
+
+def _papers(args: argparse.Namespace) -> int:
+    if args.action in ("show", "remove") and not args.ids:
+        raise UsageError(f"`citewise papers {args.action}` needs the ids of papers.")
+    with _open(args) as library:
+        if args.action == "show":
+            papers = [library.paper(paper_id) for paper_id in args.ids]
+            if args.json:
+                _print_json({"papers": [paper.to_dict(abstract=True) for paper in papers]})
+                return EXIT_DONE
+            for paper in papers:
+                facts = paper.to_dict(abstract=True)
+                places = ", ".join(f"{p['file']}:{p['line']}" for p in facts.pop("places"))
+                abstract = facts.pop("abstract")
+                for name, value in {**facts, "read from": places}.items():
+                    if value:
+                        text = ", ".join(value) if isinstance(value, list) else value
+                        _say(f"{name + ':':<14} {text}")
+                _say("\n" + textwrap.fill(abstract, 92) + "\n")
+            return EXIT_DONE
+        if args.action == "remove":
+            for paper_id in args.ids:
+                library.paper(paper_id)
+            removed = library.remove(args.ids)
+            if args.json:
+                _print_json({"removed": removed})
+            else:
+                _say(f"{removed} removed.")
+            return EXIT_DONE
+        chosen = library.papers(_filters(args))
+        if args.action == "list":
+            if args.json:
+                _print_json({"papers": [paper.to_dict() for paper in chosen]})
+                return EXIT_DONE
+            for paper in chosen:
+                date = paper.published or paper.date_text or ""
+                _say(f"{paper.id:<16} {date:<13} {_shorten(paper.title, 90)}")
+            return EXIT_DONE
+        from citewise.export import EXPORTS  # noqa: PLC0415 - only export needs it
+
+        lines = EXPORTS[args.format](chosen)
+        if args.out:
+            with Path(args.out).open("w", encoding="utf-8") as file:
+                file.writelines(lines)
+        else:
+            sys.stdout.writelines(lines)
+    return EXIT_DONE
+
+
+def _info(args: argparse.Namespace) -> int:
+    with _open(args) as library:
+        info = library.info()
+    if args.json:
+        _print_json(info.to_dict())
+        return EXIT_DONE
+    dates = f"{info.earliest} to {info.latest}" if info.earliest else "none"
+    sources = ", ".join(f"{name} ({count})" for name, count in info.sources.items()) or "none"
+    for name, value in (
+        ("library", info.path),
+        ("papers", f"{info.papers} ({info.embedded} embedded)"),
+        ("passages", f"{info.passages} ({info.sentences} sentences)"),
+        ("dates", f"{dates} ({info.undated} papers without one)"),
+        ("sources", sources),
+        ("disk", f"{info.disk_bytes / 1e6:.1f} MB"),
+        ("embedder", info.embedder),
+        ("fingerprint", info.fingerprint),
+    ):
+        _say(f"{name + ':':<13} {value}")
+    return EXIT_DONE
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from citewise.doctor import examine  # noqa: PLC0415 - imports everything on purpose
+
+    config = _config(args)
+    if args.repair:
+        from citewise.library.library import Library  # noqa: PLC0415 - see _open
+
+        with _progress(args) as show:
+            Library.repair(config.library, on_progress=show).close()
+    findings = examine(config)
+    if args.json:
+        _print_json(
+            {
+                "well": all(finding.well for finding in findings),
+                "findings": [finding.to_dict() for finding in findings],
+            }
+        )
+    else:
+        for finding in findings:
+            _say(f"{'ok  ' if finding.well else 'MEND'} {finding.what}: {finding.detail}")
+    return EXIT_DONE if all(finding.well for finding in findings) else EXIT_FAILED
+
+
+# -- starting ---------------------------------------------------------------------------------
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    args = parser.parse_args(argv)
+    for name, value in (("library", None), ("json", False), ("quiet", False), ("verbose", False)):
+        if not hasattr(args, name):
+            setattr(args, name, value)
+    logging.basicConfig(
+        level=logging.INFO if args.verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if args.version:
+        from importlib.metadata import version  # noqa: PLC0415 - only --version needs it
+
+        _say(version("citewise"))
+        return EXIT_DONE
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    run: Callable[[argparse.Namespace], int] = args.run
+    try:
+        return run(args)
+    except CitewiseError as error:
+        if args.json:
+            _print_json({"error": str(error)})
+        _warn(f"citewise: {error}")
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and end the process: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    try:
+        status = _run(argv)
+    except KeyboardInterrupt:
+        _warn("Interrupted.")
+        status = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (such as `head`) has seen enough; nothing may be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = EXIT_DONE
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Settings, from arguments, environment and file, in that order; nothing is read at import."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from citewise.errors import UsageError
+
+CONFIG_FILE = "config.toml"
+DEFAULT_BACKEND = "extractive"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What can be set once instead of at every call."""
+
+    library: Path
+    """Folder of the library; ``$CITEWISE_LIBRARY``, or ``library`` in the file."""
+    backend: str = DEFAULT_BACKEND
+    """Who writes answers; ``$CITEWISE_BACKEND``, or ``backend`` in the file."""
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        library: str | None = None,
+        backend: str | None = None,
+        env: Mapping[str, str] | None = None,
+        file: Path | None = None,
+    ) -> Config:
+        """Arguments win over the environment, the environment over the file.
+
+        The file is ``config.toml`` in the user's configuration folder unless given; it may be
+        absent. Raises UsageError when it is not valid TOML or names an unknown setting.
+        """
+        values = os.environ if env is None else env
+        path = file or Path(platformdirs.user_config_dir("citewise", False)) / CONFIG_FILE
+        stored = _read(path)
+        folder = library or values.get("CITEWISE_LIBRARY") or stored.get("library")
+        home = Path(platformdirs.user_data_dir("citewise", False)) / "library"
+        return cls(
+            library=Path(folder).expanduser() if folder else home,
+            backend=(
+                backend
+                or values.get("CITEWISE_BACKEND")
+                or stored.get("backend")
+                or DEFAULT_BACKEND
+            ),
+        )
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"The settings in {path} cannot be read: {error}.") from error
+    known = set(Config.__dataclass_fields__)
+    for name, value in content.items():
+        if name not in known or not isinstance(value, str):
+            raise UsageError(
+                f"{path} sets {name!r}; it may set {', '.join(sorted(known))}, each to a text."
+            )
+    return {name: str(value) for name, value in content.items()}
