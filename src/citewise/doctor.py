@@ -20,7 +20,6 @@ _PACKAGES = (
     "chromadb",
     "gradio",
     "llama-index-core",
-    "llama-index-vector-stores-chroma",
     "onnxruntime",
     "openai",
     "tantivy",

@@ -1,0 +1,76 @@
+# Two commands do everything: `make chat` and `make test`. See README.md.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+UV = UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+# The library that make fills and asks; override with CITEWISE_LIBRARY=DIR.
+export CITEWISE_LIBRARY ?= $(CURDIR)/.library
+export Q
+
+.PHONY: help install chat ask test lint types eval gate bench wheel pins clean
+
+help:
+	@echo "make chat        the web page on http://127.0.0.1:7860, with the sample papers"
+	@echo "make ask Q=...   an answer in the terminal"
+	@echo "make test        the whole test suite"
+	@echo "make eval        measure answers on the 30 first questions"
+	@echo "make bench       measure start-up, ingest and answers on this machine"
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) -r requirements.txt
+	$(UV) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
+	$(UV) -r requirements-test.txt
+	@touch $@
+
+install: $(VENV)/.installed
+
+$(CITEWISE_LIBRARY)/papers.sqlite: | $(VENV)/.installed
+	$(BIN)/citewise ingest --sample
+
+chat: $(VENV)/.installed
+	@$(BIN)/citewise chat --sample
+
+ask: $(VENV)/.installed | $(CITEWISE_LIBRARY)/papers.sqlite
+	@test -n "$$Q" || { echo 'Ask something: make ask Q="Which papers ...?"'; exit 2; }
+	@$(BIN)/citewise ask -- "$$Q"
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+eval: $(VENV)/.installed
+	$(BIN)/citewise eval first
+
+gate: $(VENV)/.installed
+	$(BIN)/citewise eval first --gate
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python eval/bench.py
+
+wheel: $(VENV)/.installed
+	rm -rf dist
+	UV_LINK_MODE=copy $(BIN)/uv build --quiet --wheel --out-dir dist .
+
+# Pins are plain name==version, without addresses of any package host.
+pins:
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url \
+	  --python-version 3.11 --universal pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --no-emit-index-url \
+	  --python-version 3.11 --universal --extra test -c requirements.txt pyproject.toml \
+	  -o requirements-test.txt
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
