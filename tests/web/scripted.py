@@ -12,16 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-from citewise.errors import BackendUnavailableError, PaperNotFoundError
+from citewise.errors import BackendUnavailableError
 from citewise.types import (
     Answer,
     Citation,
     Done,
     Effort,
     Event,
-    Filters,
     Message,
     Paper,
     Retrieved,
@@ -257,36 +255,31 @@ def hostile_answer(question: str) -> Answer:
 class ScriptedLibrary:
     path = Path("reading-room")
 
-    def paper(self, paper_id: str, /) -> Paper:
-        if paper_id not in _BY_ID:
-            raise PaperNotFoundError(f"no paper has the id {paper_id!r}")
-        return _BY_ID[paper_id]
+    def papers_by_id(self, ids: Sequence[str], /) -> dict[str, Paper]:
+        return {i: _BY_ID[i] for i in ids if i in _BY_ID}
 
-    def info(self) -> Any:
+    def info(self) -> SimpleNamespace:
         return SimpleNamespace(papers=475)
 
-    def search(self, query: str, /, *, k: int = 10) -> SearchResult:
+    def find(self, query: str, k: int = 10, /) -> SearchResult:
         return SearchResult(query, (), {})
+
+    def warm(self) -> None:
+        pass
 
 
 class ScriptedAssistant:
     """Chooses its script by a word of the question: bread, refuse, crash, slow, evil."""
 
-    backend_name = "scripted"
-
     def __init__(self, pause: float = 0.05) -> None:
         self.library = ScriptedLibrary()
+        self.backend = SimpleNamespace(name="scripted")
         self.pause = pause
         self.closed = 0
         self.histories: list[tuple[Message, ...]] = []
 
     def stream(
-        self,
-        question: str,
-        history: Sequence[Message] = (),
-        *,
-        effort: str = "normal",
-        filters: Filters = Filters(),  # noqa: B008  # frozen
+        self, question: str, history: Sequence[Message] = (), /, *, effort: str = "normal"
     ) -> Iterator[Event]:
         self.histories.append(tuple(history))
         try:
@@ -316,14 +309,9 @@ class ScriptedAssistant:
             self.closed += 1
 
     def ask(
-        self,
-        question: str,
-        history: Sequence[Message] = (),
-        *,
-        effort: str = "normal",
-        filters: Filters = Filters(),  # noqa: B008  # frozen
+        self, question: str, history: Sequence[Message] = (), /, *, effort: str = "normal"
     ) -> Answer:
-        for event in self.stream(question, history, effort=effort, filters=filters):
+        for event in self.stream(question, history, effort=effort):
             if isinstance(event, Done):
                 return event.answer
         raise RuntimeError("unfinished script")

@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +24,6 @@ from citewise.types import (
     Done,
     Effort,
     Event,
-    Filters,
     Json,
     Message,
     Paper,
@@ -69,49 +68,73 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
-class AsksLibrary(Protocol):
+class Counted(Protocol):
+    """What the page needs of a library's description."""
+
+    @property
+    def papers(self) -> int:
+        """Their number."""
+        ...
+
+
+class Named(Protocol):
+    """What the page needs of a backend."""
+
+    @property
+    def name(self) -> str:
+        """As given on the command line, without any secret."""
+        ...
+
+
+class Shelves(Protocol):
     """What the page needs of a library."""
 
     @property
     def path(self) -> Path:
         """Its folder."""
+        ...
 
-    def paper(self, paper_id: str, /) -> Paper:
-        """The paper with its abstract; raises PaperNotFoundError."""
+    def papers_by_id(self, ids: Sequence[str], /) -> Mapping[str, Paper]:
+        """Papers with their abstracts; unknown ids are left out."""
+        ...
 
-    def info(self) -> Any:
-        """An object whose ``papers`` is their number."""
+    def info(self) -> Counted:
+        """How many papers there are."""
+        ...
 
-    def search(self, query: str, /, *, k: int = 10) -> SearchResult:
+    def find(self, query: str, k: int = 10, /) -> SearchResult:
         """The best ``k`` papers."""
+        ...
+
+    def warm(self) -> None:
+        """Load what the first question needs."""
+        ...
 
 
 class Asks(Protocol):
-    """What the page needs of an assistant."""
+    """What the page needs of an assistant; :class:`citewise.Assistant` has it."""
 
     @property
-    def library(self) -> AsksLibrary:
+    def library(self) -> Shelves:
         """The library it answers from."""
+        ...
+
+    @property
+    def backend(self) -> Named:
+        """What writes the answers."""
+        ...
 
     def stream(
-        self,
-        question: str,
-        history: Sequence[Message] = (),
-        *,
-        effort: str = "normal",
-        filters: Filters = ...,
+        self, question: str, history: Sequence[Message] = (), /, *, effort: str = "normal"
     ) -> Iterator[Event]:
         """The answer as it comes; closing the iterator stops the work."""
+        ...
 
     def ask(
-        self,
-        question: str,
-        history: Sequence[Message] = (),
-        *,
-        effort: str = "normal",
-        filters: Filters = ...,
+        self, question: str, history: Sequence[Message] = (), /, *, effort: str = "normal"
     ) -> Answer:
         """The whole answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +180,16 @@ def converse(
         )
 
     yield shown(render.status_html(doing))
-    stream = assistant.stream(question, talk.history, effort=effort)
+    stream: Iterator[Event] = iter(())
     try:
+        stream = assistant.stream(question, talk.history, effort=effort)
         for event in stream:
             if isinstance(event, Working):
                 doing = event.text
-                yield shown(_unfinished(assistant, talk) + render.status_html(doing))
+                yield shown(_unfinished(talk) + render.status_html(doing))
             elif isinstance(event, SentenceReady):
                 talk = replace(talk, pieces=(*talk.pieces, event))
-                yield shown(_unfinished(assistant, talk) + render.status_html(doing))
+                yield shown(_unfinished(talk) + render.status_html(doing))
             elif isinstance(event, Done):
                 talk = replace(
                     talk,
@@ -180,22 +204,22 @@ def converse(
                 return
         raise RuntimeError("the answer ended without its last event")
     except CitewiseError as error:
-        yield shown(_unfinished(assistant, talk) + render.message_html(str(error)), busy=False)
+        yield shown(_unfinished(talk) + render.message_html(str(error)), busy=False)
     except Exception:
         log.exception("answering %r failed", question)
         text = "Something inside citewise failed; the details are in the log of the server."
-        yield shown(_unfinished(assistant, talk) + render.message_html(text), busy=False)
+        yield shown(_unfinished(talk) + render.message_html(text), busy=False)
     finally:
         close = getattr(stream, "close", None)
         if close is not None:
             close()
 
 
-def stopped(assistant: Asks, talk: Talk) -> Talk:
+def stopped(talk: Talk) -> Talk:
     """The conversation after the person pressed Stop: what had come stays, and says so."""
     if not talk.working:
         return talk
-    body = _unfinished(assistant, talk) + render.message_html(
+    body = _unfinished(talk) + render.message_html(
         "Stopped before the answer was complete.", title="Stopped", kind="note"
     )
     said = "".join(piece.text for piece in talk.pieces)
@@ -211,21 +235,7 @@ def stopped(assistant: Asks, talk: Talk) -> Talk:
     )
 
 
-def _papers(library: AsksLibrary, wanted: Sequence[tuple[str, Paper | None]]) -> dict[str, Paper]:
-    """The papers with their abstracts, by id; those that are gone meanwhile are left out."""
-    found = {}
-    for paper_id, known in wanted:
-        if known is not None and known.abstract:
-            found[paper_id] = known
-            continue
-        try:
-            found[paper_id] = library.paper(paper_id)
-        except CitewiseError as error:
-            log.info("paper %s cannot be shown: %s", paper_id, error)
-    return found
-
-
-def _unfinished(assistant: Asks, talk: Talk) -> str:
+def _unfinished(talk: Talk) -> str:
     """HTML of an answer that is still coming."""
     if not talk.pieces:
         return ""
@@ -233,20 +243,15 @@ def _unfinished(assistant: Asks, talk: Talk) -> str:
     text = "".join(piece.text for piece in talk.pieces)
     sentences = [piece.sentence for piece in talk.pieces if piece.sentence is not None]
     citations = talk.pieces[-1].citations
-    papers = _papers(assistant.library, [(c.paper.id, c.paper) for c in citations])
     return render.prose_html(text, sentences, citations, turn=turn) + render.store_html(
-        citations, papers, turn=turn, sentences=sentences
+        citations, {}, turn=turn, sentences=sentences
     )
 
 
 def _finished(assistant: Asks, answer: Answer, turn: str) -> str:
     """HTML of a whole answer with its evidence."""
-    looked_at = answer.retrieved
-    papers = _papers(
-        assistant.library,
-        [(c.paper.id, c.paper) for c in answer.citations]
-        + [(item.paper_id, None) for item in looked_at],
-    )
+    looked_at = answer.retrieved if answer.answered else answer.retrieved[: render.NEAREST]
+    papers = assistant.library.papers_by_id([item.paper_id for item in looked_at])
     body = render.answer_html(answer, turn=turn, openable=papers)
     return body + render.store_html(
         answer.citations, papers, turn=turn, sentences=answer.sentences, retrieved=looked_at
@@ -299,8 +304,8 @@ def build_page(assistant: Asks) -> gr.Blocks:
     from gradio.events import api  # noqa: PLC0415
 
     library = assistant.library
-    papers = int(library.info().papers)
-    backend = str(getattr(assistant, "backend_name", None) or getattr(assistant, "backend", "?"))
+    papers = library.info().papers
+    backend = assistant.backend.name
     welcome = render.welcome_html(papers, EXAMPLES)
 
     def area(value: str, elem_id: str) -> gr.HTML:
@@ -329,7 +334,6 @@ def build_page(assistant: Asks) -> gr.Blocks:
                         max_lines=6,
                         elem_id="cw-box",
                         container=False,
-                        autofocus=True,
                     )
                     with gr.Row(elem_id="cw-controls"):
                         effort = gr.Radio(
@@ -378,7 +382,7 @@ def build_page(assistant: Asks) -> gr.Blocks:
                 first = False
 
         def on_stop(talk: Talk) -> list[Any]:
-            return idle(stopped(assistant, talk))
+            return idle(stopped(talk))
 
         def on_fresh() -> list[Any]:
             return ["", welcome, Talk(), "", gr.update(visible=True), gr.update(visible=False)]
@@ -408,7 +412,7 @@ def build_page(assistant: Asks) -> gr.Blocks:
             return _plainly(lambda: assistant.ask(question, effort=effort).to_dict())
 
         def api_search(query: str, k: int = 10) -> dict[str, Any]:
-            return _plainly(lambda: library.search(query, k=int(k)).to_dict())
+            return _plainly(lambda: library.find(query, int(k)).to_dict())
 
         api(api_ask, api_name="ask", concurrency_limit=ASKING_AT_ONCE)
         api(api_search, api_name="search", concurrency_limit=ASKING_AT_ONCE)
@@ -471,11 +475,14 @@ def build_app(assistant: Asks) -> FastAPI:
 
 def _listen(host: str, port: int) -> socket.socket:
     """A socket bound to ``host`` and ``port`` (0 for any free one)."""
+    if not 0 <= port <= 65535:
+        # getaddrinfo would take it modulo 65536
+        raise UsageError(f"port {port} does not exist; name one from 1 to 65535 with --port")
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(
             f"cannot listen on {host}, port {port}: {error}; name another with --host and --port"
         ) from error
@@ -531,6 +538,14 @@ def make_server(
     return Server(config), sock
 
 
+def _warm(assistant: Asks) -> None:
+    try:
+        assistant.library.warm()
+    except CitewiseError as error:
+        # the first question will meet it again and say so to the person who asks
+        log.warning("the library could not be made ready: %s", error)
+
+
 def serve(
     assistant: Asks,
     *,
@@ -547,6 +562,7 @@ def serve(
     """
 
     def on_ready(url: str) -> None:
+        threading.Thread(target=_warm, args=(assistant,), daemon=True).start()
         if ready is not None:
             ready(url)
         if open_browser:

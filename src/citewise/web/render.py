@@ -522,7 +522,11 @@ def answer_html(answer: Answer, *, turn: str = "1", openable: Iterable[str] = ()
     ``openable`` holds ids of retrieved papers whose cards are in the turn's store.
     """
     can_open = frozenset(openable)
-    prose = prose_html(answer.text, answer.sentences, answer.citations, turn=turn)
+    text = answer.text
+    if not answer.answered and answer.retrieved:
+        # the rest of the text lists the nearest papers, which the card shows as buttons
+        text = text.strip().split("\n\n", 1)[0]
+    prose = prose_html(text, answer.sentences, answer.citations, turn=turn)
     parts: list[str] = []
     if answer.answered:
         parts.append(prose)

@@ -226,6 +226,7 @@
 
   // what the server sends
   let lastTurn = null;
+  let greeted = false;
   const refresh = () => {
     const current = $("#cw-current .cw-turn");
     const turn = current?.dataset.cwTurn ?? null;
@@ -267,7 +268,17 @@
   const changed = () => {
     if (due) return;
     due = true;
-    requestAnimationFrame(() => { due = false; name(); refresh(); });
+    requestAnimationFrame(() => {
+      due = false;
+      name();
+      refresh();
+      const box = $("#cw-box textarea");
+      if (box && !greeted) {
+        greeted = true;
+        // a narrow screen is a telephone: its keyboard would cover the examples
+        if (!narrow()) box.focus({ preventScroll: true });
+      }
+    });
   };
   const start = () => {
     applyTheme(wantedTheme());

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import scripted  # type: ignore[import-not-found]  # beside this file
+from gradio_client import Client
+
+from citewise.answering.assistant import Assistant
+from citewise.errors import PortInUseError, UsageError
+from citewise.types import Message
+from citewise.web.page import Asks, Talk, converse, serve, stopped
+
+
+def last(assistant: Asks, question: str, talk: Talk | None = None) -> Talk:
+    *_, end = converse(assistant, question, talk or Talk())
+    return end
+
+
+def test_the_real_assistant_fits_the_page() -> None:
+    def page_of(assistant: Assistant) -> Asks:
+        return assistant
+
+    assert page_of
+
+
+def test_an_answer_comes_in_steps_and_only_grows() -> None:
+    steps = list(converse(scripted.ScriptedAssistant(0), "Which papers make it faster?", Talk()))
+    assert "searching 475 papers" in steps[1].current
+    chips = [step.current.count('class="cw-chip') for step in steps]
+    assert chips == sorted(chips)
+    assert chips[-1] == 4
+    assert [step.working for step in steps] == [True] * (len(steps) - 1) + [False]
+    assert "cw-busy" not in steps[-1].current
+
+
+def test_the_next_question_knows_the_conversation() -> None:
+    assistant = scripted.ScriptedAssistant(0)
+    first = last(assistant, "Which papers make it faster?")
+    second = last(assistant, "And which of them need no training?", first)
+    assert assistant.histories[0] == ()
+    assert [m.role for m in assistant.histories[1]] == ["user", "assistant"]
+    assert assistant.histories[1][0].content == "Which papers make it faster?"
+    assert second.past == first.current
+    assert "And which of them" in second.current
+    assert len(second.history) == 4
+
+
+def test_an_error_of_ours_is_said_and_the_stream_closed() -> None:
+    assistant = scripted.ScriptedAssistant(0)
+    end = last(assistant, "please refuse")
+    assert "refuses the connection" in end.current
+    assert "--backend extractive" in end.current
+    assert not end.working
+    assert end.history == ()
+    assert assistant.closed == 1
+
+
+def test_any_other_error_tells_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
+    end = last(scripted.ScriptedAssistant(0), "please crash")
+    assert "the details are in the log" in end.current
+    assert "secret detail" not in end.current
+    assert "Traceback" not in end.current
+    assert "secret detail" in caplog.text
+
+
+def test_giving_up_closes_the_stream() -> None:
+    assistant = scripted.ScriptedAssistant(0)
+    steps = converse(assistant, "Which papers make it faster?", Talk())
+    for _ in range(4):
+        talk = next(steps)
+    steps.close()  # type: ignore[attr-defined]  # a generator
+    assert assistant.closed == 1
+    end = stopped(talk)
+    assert "Stopped" in end.current
+    assert "One paper drafts" in end.current
+    assert end.history[1] == Message("assistant", talk.pieces[0].text)
+    assert not end.working
+    assert stopped(end) is end
+
+
+def test_a_taken_port_is_one_plain_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=rf"port {port} .*--port") as caught:
+            serve(scripted.ScriptedAssistant(), port=port)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("203.0.113.7", 0), ("127.0.0.1", 99999), ("127.0.0.1", -1)]
+)
+def test_an_address_that_cannot_be_is_a_wrong_use(host: str, port: int) -> None:
+    with pytest.raises(UsageError, match="--port"):
+        serve(scripted.ScriptedAssistant(), host=host, port=port)
+
+
+def test_interrupting_ends_cleanly() -> None:
+    src = str(Path(__file__).parents[2] / "src")
+    server = subprocess.Popen(
+        [sys.executable, str(Path(scripted.__file__)), "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": src, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+    )
+    try:
+        assert server.stdout
+        url = server.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+        with urllib.request.urlopen(f"{url}/healthz", timeout=10) as reply:
+            assert reply.status == 200
+        started = time.monotonic()
+        server.send_signal(signal.SIGINT)
+        out, err = server.communicate(timeout=15)
+        assert time.monotonic() - started < 8
+        assert server.returncode == 0
+        assert out == ""
+        assert err == ""
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_the_page_may_not_load_from_elsewhere(address: str) -> None:
+    with urllib.request.urlopen(address, timeout=10) as reply:
+        policy = reply.headers["content-security-policy"]
+        html = reply.read().decode()
+    assert "default-src 'self'" in policy
+    assert "connect-src 'self'" in policy
+    assert "http" not in policy
+    # what a browser fetches by itself; social preview metadata is read by nobody here
+    fetched = re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']([^"']+)""", html)
+    assert [url for url in fetched if re.match(r"(?:https?:)?//", url)] == []
+
+
+def test_programs_ask_and_search(address: str) -> None:
+    client = Client(address, verbose=False)
+    answer = client.predict("Which papers make it faster?", "normal", api_name="/ask")
+    assert answer["answered"] is True
+    assert answer["citations"][0]["spans"][0]["text"].startswith("We show that")
+    assert client.predict("decoding", 3, api_name="/search")["query"] == "decoding"
+    refused = client.predict("please refuse", "normal", api_name="/ask")
+    assert refused["error"]["type"] == "BackendUnavailableError"
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
+    assert set(named) == {"/ask", "/search"}
+
+
+def test_many_ask_at_once(address: str, script: Any) -> None:
+    client = Client(address, verbose=False)
+
+    def ask(i: int) -> str:
+        return str(client.predict(f"faster, number {i}?", "normal", api_name="/ask")["question"])
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(ask, range(20))) == [f"faster, number {i}?" for i in range(20)]
