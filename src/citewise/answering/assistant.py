@@ -55,6 +55,10 @@ _EVIDENCE = {Effort.QUICK: 12, Effort.NORMAL: 24, Effort.DEEP: 48}
 _PER_PAPER = 6
 _FOCUS_BONUS = 0.35
 """Added to the fused score (0 to 1) of a paper that the last turns were about."""
+_FOCUS_BONUS_WHEN_LOST = 0.9
+"""The same when nothing else comes near the question: it then leans on what was said before."""
+_NEAR_ENOUGH = 0.45
+"""Cosine of question and passage from which a paper comes near it by itself."""
 TOO_FAR = "no paper here comes close enough to the question"
 _ATTEMPT_WITH_MODEL = 0.2
 """Below this probability a model is not even asked; it can decline by itself above."""
@@ -202,6 +206,8 @@ class Assistant:
         if question.filters.papers:
             kept = tuple(i for i in question.focus if i in question.filters.papers)
             within = replace(question.filters, papers=kept or question.filters.papers)
+        nearest = max((hit.dense_score or 0.0 for hit in result.hits), default=0.0)
+        bonus = _FOCUS_BONUS if nearest >= _NEAR_ENOUGH else _FOCUS_BONUS_WHEN_LOST
         focused = self.library.find(question.standalone, len(question.focus), within)
         merged = {hit.paper.id: hit for hit in focused.hits}
         # Scores are relative to one search: the wide search's are the ones that compare.
@@ -210,8 +216,7 @@ class Assistant:
         rescored = [
             replace(
                 hit,
-                score=scores.get(paper_id, 0.3)
-                + (_FOCUS_BONUS if paper_id in question.focus else 0.0),
+                score=scores.get(paper_id, 0.3) + (bonus if paper_id in question.focus else 0.0),
             )
             for paper_id, hit in merged.items()
         ]

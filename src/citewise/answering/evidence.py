@@ -38,6 +38,26 @@ _PROPOSAL = re.compile(
     r"|\b(?:is|are) (?:a|an|the) (?:novel|new)\b|\bcalled\b|\bdubbed\b|\bnamed\b",
     re.IGNORECASE,
 )
+_FUNCTION_WORDS = frozenset(
+    "what which who whom whose when where why how many much does do did done is are was were be"
+    " been has have had can could will would should may might must shall the a an of in on at to"
+    " for from by with without and or but not if then than that this these those there it its they"
+    " them their he she we you i me my our your one ones any some all every each both also just"
+    " only so as into out up over under about between among per via after before more most less"
+    " least very such other another same give gives list name names find show tell describe explain"
+    " compare paper papers work works study studies method methods approach approaches use used"
+    " uses using get gets got make makes made let lets put say says said".split()
+)
+"""Words of questions that say nothing of their subject."""
+
+_HOW_MANY = re.compile(
+    r"\b(?:how many|number of|what number of)\s+((?:[\w-]+\s+){0,2}?[\w-]+)"
+    r"(?=\s+(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would|of|in|on|per|for|to"
+    r"|from|with|were|went|takes?|times)\b|[?,.]|$)",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[\w$][\w$./+-]*")
+
 _AUXILIARY = re.compile(
     r"\b(?:code|codes|weights|models?|data|dataset|implementations?|demo|project page|checkpoints?)"
     r"\b.{0,60}\b(?:available|released?|open-?sourced?|public(?:ly)?|found|https?)\b|https?://",
@@ -78,6 +98,8 @@ def _question_terms(text: str, library: Library) -> _Terms:
     """
     typed: dict[str, str] = {}
     for word in re.findall(r"\w[\w.-]*\w|\w", text):
+        if word.lower() in _FUNCTION_WORDS:
+            continue
         for term in library.terms(word):
             typed.setdefault(term, word)
     frequencies = library.document_frequencies(list(typed))
@@ -102,6 +124,56 @@ def _wanted_form(sentence: str, kind: QuestionKind) -> bool:
     return False
 
 
+def _names_in(question: str) -> list[str]:
+    """Words of a question that are names or figures: capitals inside, or digits."""
+    names = []
+    for sentence in re.split(r"(?<=[.?!:])\s+", question):
+        for at, word in enumerate(_NAME.findall(sentence)):
+            word = word.strip(".-/")
+            marked = any(c.isdigit() for c in word) or any(c.isupper() for c in word[1:])
+            if marked or (at > 0 and word[:1].isupper()):
+                names.append(word)
+    return list(dict.fromkeys(names))
+
+
+def _names_held(question: Question, texts: Sequence[str]) -> float:
+    """Share of the question's names that the papers hold, 1 when it has none.
+
+    One paper must hold them all, unless the question is about several.
+    """
+    names = [letters for name in _names_in(question.standalone) if (letters := _letters(name))]
+    if not names or not texts:
+        return 1.0
+    several = question.kind in (
+        QuestionKind.COMPARISON,
+        QuestionKind.LIST,
+        QuestionKind.OVERVIEW,
+    )
+    folded = [_letters(text) for text in texts[: 5 if several else 3]]
+    if several:
+        return sum(any(name in text for text in folded) for name in names) / len(names)
+    return max(sum(name in text for name in names) / len(names) for text in folded)
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def _wanted_found(question: Question, texts: Sequence[str], library: Library) -> float:
+    """1 unless a count is asked for and no found paper counts such things."""
+    match = _HOW_MANY.search(question.standalone)
+    if match is None or not texts:
+        return 1.0
+    wanted = library.terms(match[1])[-1:]
+    if not wanted:
+        return 1.0
+    for text in texts[:2]:
+        for counted in re.finditer(r"\d[\d.,]*[ -]?(?:\w+[ -]){0,3}\w+", text):
+            if wanted[0] in library.terms(counted.group()):
+                return 1.0
+    return 0.0
+
+
 def select_evidence(
     question: Question,
     hits: Sequence[Hit],
@@ -113,7 +185,7 @@ def select_evidence(
     """The best sentences of the found papers: ``most`` in all, ``most_per_paper`` of one paper."""
     terms = _question_terms(question.standalone, library)
     if not hits:
-        nothing = Features(0.0, 0.0, 0.0, terms.unknown_weight)
+        nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0)
         return Selection((), nothing, terms.unknown)
     vector = library.embedder.embed_queries([question.standalone])[0]
     rows = library.sentences([hit.paper.id for hit in hits])
@@ -165,7 +237,16 @@ def select_evidence(
                 paper_rank=hit.rank,
             )
         )
-    features = Features(best_cosine, best_covered, best_by_paper, terms.unknown_weight)
+    texts = [f"{hit.paper.title}. {hit.paper.abstract}" for hit in hits[:5]]
+    features = Features(
+        cosine=best_cosine,
+        passage=max(0.0, *(hit.dense_score or 0.0 for hit in hits)),
+        covered=best_covered,
+        covered_by_paper=best_by_paper,
+        unknown=terms.unknown_weight,
+        names=_names_held(question, texts),
+        wanted=_wanted_found(question, texts, library),
+    )
     return Selection(tuple(chosen), features, terms.unknown)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from citewise.library.library import Library
+from citewise.library.passages import sentence_spans
 from citewise.types import Filters, Message, Paper, Question, QuestionKind
 
 _NUMBER = re.compile(
@@ -19,24 +20,38 @@ _NUMBER = re.compile(
     r"|by what (?:factor|margin|percentage)|to what extent)\b",
     re.IGNORECASE,
 )
+_MANY = (
+    r"(?:papers|methods|works|approaches|models|studies|systems|techniques|benchmarks|datasets"
+    r"|frameworks|surveys|algorithms|architectures|tools|designs|projects|networks)"
+)
 _LIST = re.compile(
-    r"^(?:and |so |then )?(?:which|what|list|name|show|find|give|are there|who)\b"
-    r"(?=.*\b(?:papers|methods|works|approaches|models|studies|systems|techniques|benchmarks"
-    r"|datasets|frameworks|surveys|authors|algorithms|architectures|ones|of them|of these"
-    r"|of those)\b)|\bhow many (?:papers|methods|works|studies|of (?:them|these|those))\b",
+    rf"^(?:which|what|are there(?: any)?)\s+(?:[\w-]+\s+){{0,4}}{_MANY}\b"
+    r"|^(?:which|what|who) of (?:them|these|those)\b"
+    rf"|^(?:list|name|enumerate)\b|^(?:find|show|give)\b.{{0,40}}\b(?:all|every|{_MANY})\b"
+    r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,2}"
+    r"(?:papers|works|studies|methods)\b)"
+    rf"|\b(?:all|every|any) (?:the )?(?:[\w-]+\s+){{0,2}}(?:{_MANY}|paper|work|study|method)\b",
     re.IGNORECASE,
 )
 _COMPARISON = re.compile(
-    r"\b(?:compare[ds]?|comparison|versus|vs\.?|differ(?:s|ent|ence|ences)?|in contrast"
-    r"|(?:better|worse|faster|slower|larger|smaller|more|less|cheaper) than"
-    r"|as opposed to|distinguish(?:es)?|trade-?offs? between)\b",
+    r"\b(?:compare[ds]?|comparison|contrast|versus|vs\.?|differ(?:s|ent|ence|ences)?"
+    r"|as opposed to|distinguish(?:es)?|trade-?offs? between|the two (?:\w+ )?"
+    r"(?:report|use|do|take)"
+    r"|(?:do|does) .{1,60} agree|in which .{1,40} and in which|which (?:\w+ ){1,4}and which)\b"
+    r"|\b(?:two|both) (?:works|papers|methods|models|studies|approaches|systems)\b"
+    r"|\bhow (?:do|does) each\b"
+    r"|^which (?:is|was|one|found|has|had|does|did|uses|reports?|runs|needs)\b.{3,120}\bor\b",
     re.IGNORECASE,
 )
 _OVERVIEW = re.compile(
-    r"\b(?:overview|survey|summar(?:y|ise|ize)|state of the art|main (?:ideas|approaches|ways)"
-    r"|what is known|what (?:has|have) been (?:done|tried|proposed)|research (?:on|about)"
-    r"|ways (?:to|of|are there)|approaches (?:to|for|exist)|what do (?:the )?papers say"
-    r"|how do (?:people|researchers|papers|methods|current|recent))\b",
+    r"\b(?:overview|survey of|summar(?:y|ise|ize)|state of the art|the state of"
+    r"|main (?:ideas|approaches|ways|lines)|what is known|what do we know|what (?:\w+ ){0,6}(?:has"
+    r"|have) been (?:done|tried|proposed|reported|found|shown|made|developed)"
+    r"|research (?:on|about)|(?:ways|approaches|techniques|designs|architectures|limits|ideas)"
+    r" (?:to|of|for|are there|exist)|what do (?:\w+ )?(?:papers|studies|works|evaluations|people)"
+    r" (?:say|reveal|show|report|find|propose)"
+    r"|how (?:do|are|have) (?:people|researchers|papers|methods|current|recent|different)"
+    r"|how good are)\b",
     re.IGNORECASE,
 )
 _DEFINITION = re.compile(
@@ -65,8 +80,30 @@ _PRONOUN_ONE = re.compile(
 )
 _PRONOUN_OWNER = re.compile(r"\b(?:its|their|that one's|this one's)\b", re.IGNORECASE)
 _PRONOUN_MANY = re.compile(r"\b(?:them|these|those|both|they|the two|the others?)\b", re.IGNORECASE)
+_ORDINAL = re.compile(
+    r"\bthe (first|second|third|fourth|last|former|latter)"
+    r"(?: (?:one|(?:one )?of (?:these|them|those|the two)|paper|method|model|approach|system))?"
+    r"(?=[\s?.,!]|$)",
+    re.IGNORECASE,
+)
+_NEW_ONE = re.compile(
+    r"\bthe (?:one|ones|paper|method|model|work) (?:that|which|who|with|from|for|by|on|using)\b"
+    r"|\b(?:another|any other|other) (?:one|paper|method|model|work|approach)s?\b",
+    re.IGNORECASE,
+)
+_PLACES = {"first": 0, "former": 0, "second": 1, "third": 2, "fourth": 3}
 _OPENING = re.compile(r"^(?:and|but|so|also|ok|okay|then|well)[,\s]+", re.IGNORECASE)
 _ABOUT = re.compile(r"^(?:what|how) about\s+", re.IGNORECASE)
+
+_COMMAND = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b.{0,60}\b(?:sources?|instructions?|papers?|rules?"
+    r"|prompts?|above|previous|everything|evidence)\b|\bfrom now on\b|\byou are now\b"
+    r"|^\W*(?:system|assistant|developer)\s*:|\b(?:answer|reply|respond|say)\b.{0,30}\b(?:only"
+    r"|just|exactly|nothing but)\b.{0,40}\b(?:word|with|that)\b|\bjust (?:say|answer|reply)\b"
+    r"|\bcite (?:nothing|only|no)\b|\bpretend\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A sentence that commands the assistant instead of asking about papers."""
 
 _MOST_FOCUS = 6
 
@@ -74,14 +111,14 @@ _MOST_FOCUS = 6
 def kind_of(question: str) -> QuestionKind:
     """The kind of answer a question wants, by its words."""
     text = " ".join(question.split())
-    if _LIST.search(text) and not _COMPARISON.search(text):
-        return QuestionKind.LIST
     if _COMPARISON.search(text):
         return QuestionKind.COMPARISON
-    if _NUMBER.search(text):
-        return QuestionKind.NUMBER
     if _OVERVIEW.search(text):
         return QuestionKind.OVERVIEW
+    if _LIST.search(text):
+        return QuestionKind.LIST
+    if _NUMBER.search(text):
+        return QuestionKind.NUMBER
     if _DEFINITION.search(text) and len(text.split()) <= 8:
         return QuestionKind.DEFINITION
     if _YES_NO.search(text):
@@ -110,6 +147,11 @@ def named_papers(text: str, library: Library, limit: int = _MOST_FOCUS) -> list[
     return [paper for _, paper in found[:limit]]
 
 
+def _likeliest(text: str, library: Library) -> list[Paper]:
+    """The paper that a turn was about when it does not name any: the nearest one."""
+    return [hit.paper for hit in library.find(text, 1).hits] if text.strip() else []
+
+
 def _mention(paper: Paper, text: str) -> int | None:
     """Where ``text`` mentions the paper, or None."""
     position = text.casefold().find(paper.title.casefold())
@@ -128,6 +170,16 @@ def leans_on_history(question: str) -> bool:
     return bool(_LEANING.search(question)) or len(question.split()) <= 3
 
 
+def without_commands(question: str) -> str:
+    """The question without sentences that only tell the assistant how to behave.
+
+    They would pull the search away from what is asked. All stays where nothing else is left.
+    """
+    sentences = [question[start:end] for start, end in sentence_spans(question)]
+    kept = [sentence for sentence in sentences if not _COMMAND.search(sentence)]
+    return " ".join(kept) if kept else question
+
+
 def understand(
     question: str,
     history: Sequence[Message],
@@ -141,23 +193,46 @@ def understand(
     ``rewritten`` is a standalone form that a model made; without it, names and papers of the last
     turns are carried over by rule. The focus holds the papers that the question leans on.
     """
-    text = " ".join(question.split())
+    text = without_commands(" ".join(question.split()))
     chosen = filters or Filters()
-    if not history or not leans_on_history(text):
-        return Question(question, rewritten or text, kind_of(rewritten or text), chosen)
+    if not history:
+        return Question(question, text, kind_of(text), chosen)
     last_answer = next((turn.content for turn in reversed(history) if turn.role == "assistant"), "")
     asked_before = next((turn.content for turn in reversed(history) if turn.role == "user"), "")
-    focus = named_papers(last_answer, library) or named_papers(asked_before, library)
-    standalone = rewritten or _fold(
-        text, [short_name(paper.title) for paper in focus], asked_before
+    focus = (
+        named_papers(last_answer, library)
+        or named_papers(asked_before, library)
+        or _likeliest(f"{asked_before} {last_answer}", library)
     )
-    return Question(
-        question,
-        standalone,
-        kind_of(text) if not rewritten else kind_of(rewritten),
-        chosen,
-        tuple(paper.id for paper in focus),
-    )
+    if _NEW_ONE.search(text) and not rewritten:
+        # "the one that searches with A*" is another paper on the same matter.
+        text = _OPENING.sub("", text)
+        standalone = f"{text[:1].upper()}{text[1:]} ({asked_before.strip()})"
+        return Question(question, standalone, kind_of(text), chosen)
+    picked = _picked(text, len(focus))
+    if picked is not None:
+        focus = [focus[picked]]
+        text = _ORDINAL.sub("that one", text, count=1)
+    ids = tuple(paper.id for paper in focus)
+    if rewritten:
+        return Question(question, rewritten, kind_of(rewritten), chosen, ids)
+    if not leans_on_history(text):
+        # It may still be about the same papers: they stay in focus, the words stay as they are.
+        return Question(question, text, kind_of(text), chosen, ids)
+    standalone = _fold(text, [short_name(paper.title) for paper in focus], asked_before)
+    # Names may hold words ('Benchmark') that would be read as a wish for a list.
+    kind = kind_of(_fold(text, ["Xa", "Xb"][: len(focus)], ""))
+    return Question(question, standalone, kind, chosen, ids)
+
+
+def _picked(question: str, count: int) -> int | None:
+    """Which of ``count`` papers a question picks by its place ('the second one'), or None."""
+    match = _ORDINAL.search(question)
+    if match is None or count < 2:
+        return None
+    word = match[1].lower()
+    place = count - 1 if word in ("last", "latter") else _PLACES.get(word, 0)
+    return place if place < count else None
 
 
 def _fold(question: str, names: Sequence[str], asked_before: str) -> str:

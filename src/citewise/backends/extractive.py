@@ -45,15 +45,29 @@ _LEANING = re.compile(
 )
 _MARK = re.compile(r"^\s*(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)|[-–•])\s+")
 
-_SINGLE_SENTENCES = {
+_SENTENCES = {
     QuestionKind.NUMBER: 3,
     QuestionKind.FACT: 4,
     QuestionKind.YES_NO: 3,
     QuestionKind.HOW: 4,
     QuestionKind.DEFINITION: 3,
+    QuestionKind.COMPARISON: 2,
+    QuestionKind.LIST: 1,
+    QuestionKind.OVERVIEW: 1,
 }
-_SECOND_PAPER = 0.92
-"""A second paper joins a short answer when its best sentence scores this share of the first's."""
+"""Sentences of one paper in an answer."""
+
+_NEAR = {
+    QuestionKind.LIST: 0.72,
+    QuestionKind.OVERVIEW: 0.70,
+    QuestionKind.COMPARISON: 0.75,
+}
+"""A further paper is told of when its best sentence scores this share of the best one's."""
+_NEAR_OTHERWISE = 0.95
+_MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 6, QuestionKind.COMPARISON: 3}
+_MOST_PAPERS_OTHERWISE = 2
+_FEWEST_WORDS = 5
+"""A shorter sentence ('Efficiency.') says nothing by itself."""
 
 
 def display_name(paper: Paper) -> str:
@@ -79,12 +93,32 @@ def standing_alone(sentence: str, paper: Paper) -> tuple[str, bool]:
     return text, leans
 
 
-def _groups(evidence: Sequence[Evidence]) -> list[list[Evidence]]:
-    """Evidence by paper, the paper with the best sentence first; best sentences first."""
+def _chosen(task: WritingTask) -> list[list[Evidence]]:
+    """The evidence that is told, by paper: the paper with the best sentence first.
+
+    A comparison is about the papers that the question names, if it names at least two.
+    """
     groups: dict[str, list[Evidence]] = {}
-    for item in evidence:
-        groups.setdefault(item.paper.id, []).append(item)
-    return list(groups.values())
+    for item in task.evidence:
+        if len(item.span.text.split()) >= _FEWEST_WORDS:
+            groups.setdefault(item.paper.id, []).append(item)
+    if not groups:
+        return [[task.evidence[0]]] if task.evidence else []
+    ranked = sorted(groups.values(), key=lambda group: -group[0].score)
+    kind = task.question.kind
+    if kind is QuestionKind.COMPARISON:
+        asked = task.question.standalone
+        named = [group for group in ranked if _is_named(group[0].paper, asked)]
+        if len(named) > 1:
+            return named[: _MOST_PAPERS[kind] + 1]
+    least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
+    near = [group for group in ranked if group[0].score >= least]
+    return near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)]
+
+
+def _is_named(paper: Paper, text: str) -> bool:
+    name = display_name(paper)
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 class ExtractiveBackend:
@@ -98,14 +132,12 @@ class ExtractiveBackend:
 
     def write(self, task: WritingTask) -> Generator[str, None, Usage]:
         """Yield the answer line by line."""
-        groups = _groups(task.evidence)
         kind = task.question.kind
-        if kind is QuestionKind.LIST or kind is QuestionKind.OVERVIEW:
-            yield from self._listed(groups, sentences=1)
-        elif kind is QuestionKind.COMPARISON:
-            yield from self._sections(groups, sentences=3)
+        groups = _chosen(task)
+        if kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
+            yield from self._listed(groups, _SENTENCES[kind])
         else:
-            yield from self._sections(groups, sentences=_SINGLE_SENTENCES[kind])
+            yield from self._sections(groups, _SENTENCES[kind])
         return Usage()
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:

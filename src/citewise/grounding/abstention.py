@@ -11,15 +11,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ANSWERABLE = 0.5
+ANSWERABLE = 0.35
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -6.0,
-    "cosine": 6.0,
-    "covered": 4.0,
-    "covered_by_paper": 4.0,
-    "unknown": -3.0,
+    "bias": -7.39,
+    "cosine": 3.29,
+    "passage": 3.06,
+    "covered": 1.89,
+    "covered_by_paper": 2.52,
+    "unknown": -0.65,
+    "names": 2.45,
+    "wanted": 0.45,
 }
 
 
@@ -29,12 +32,18 @@ class Features:
 
     cosine: float
     """Best cosine of the question and an evidence sentence."""
+    passage: float
+    """Best cosine of the question and a passage."""
     covered: float
     """Rarity-weighted share of the question's words in the best sentence and its title."""
     covered_by_paper: float
     """The same for the best paper's title and abstract."""
     unknown: float
     """Rarity-weighted share of the question's words that no paper has."""
+    names: float
+    """Share of the question's names and figures that the papers it needs hold."""
+    wanted: float
+    """Whether something of the kind asked for (a count of hours, say) stands in the papers."""
 
 
 @dataclass(frozen=True, slots=True)
