@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from citewise.sources.dates import iso_date
 from citewise.sources.identity import arxiv_id_of, derive_id, doi_of
@@ -56,7 +57,7 @@ class Source:
     """One opened file: decompressed, in UTF-8, read once and in pieces."""
 
     def __init__(
-        self, name: str, stream: BinaryIO, *, limits: ReadLimits, year: int | None = None
+        self, name: str, stream: io.BufferedIOBase, *, limits: ReadLimits, year: int | None = None
     ) -> None:
         self.name = name
         self.limits = limits
@@ -77,7 +78,8 @@ class Source:
 
     def _read(self) -> bytes:
         try:
-            data = self._stream.read(_CHUNK)
+            # One raw read at a time: what precedes damage in a compressed file is not lost with it.
+            data = self._stream.read1(_CHUNK)
         except EOFError:
             raise SourceProblem("the compressed file ends too early; copy it again") from None
         except (OSError, zlib.error) as error:
@@ -103,6 +105,8 @@ class Source:
                 break
             self._pending.append(data)
             size += len(data)
+        if self._damage is not None and size == 0:
+            raise self._damage
         return b"".join(self._pending)
 
     def _raw(self) -> Iterator[bytes]:
@@ -204,6 +208,8 @@ def make_paper(
     authors: Iterable[str] = (),
     author_count: int | None = None,
     date: str | int | None = None,
+    date_text: str | None = None,
+    given_source: object = None,
     url: object = None,
     organization: object = None,
     arxiv_id: str | None = None,
@@ -211,8 +217,10 @@ def make_paper(
 ) -> Paper | Rejection:
     """A paper from the fields of one record, cleaned; a rejection without title or abstract.
 
-    ``paper_id`` is kept as it is, else the id is derived from title and abstract. A date that is no
-    date is kept as text. arXiv ids and DOIs are also taken from ``url``.
+    ``paper_id`` is kept as it is, else the id is derived from title and abstract. ``date_text`` is
+    the date as printed where that differs from ``date``; a date that is no date is kept as text.
+    ``given_source`` stands for the reader's name where the record names its source. arXiv ids and
+    DOIs are also taken from ``url``.
     """
     title = clean(title) if isinstance(title, str) else ""
     abstract = clean(abstract) if isinstance(abstract, str) else ""
@@ -222,7 +230,7 @@ def make_paper(
         return source.reject(line, "the record has no abstract", title)
     given = _word(paper_id)
     people = tuple(name for name in map(clean, authors) if name)
-    date_text = clean(str(date)) if date is not None and not isinstance(date, bool) else ""
+    day = clean(str(date)) if date is not None and not isinstance(date, bool) else ""
     address = _word(url)
     doi_text = _word(doi)
     return Paper(
@@ -231,10 +239,10 @@ def make_paper(
         abstract=abstract,
         authors=people,
         author_count=author_count,
-        published=iso_date(date_text, year=source.year) if date_text else None,
-        date_text=date_text or None,
+        published=iso_date(day, year=source.year) if day else None,
+        date_text=clean(date_text or "") or day or None,
         url=address,
-        source=reader,
+        source=_word(given_source) or reader,
         organization=_word(organization),
         arxiv_id=arxiv_id_of(arxiv_id) or arxiv_id_of(address) or arxiv_id_of(doi_text),
         doi=doi_of(doi_text) or doi_of(address),

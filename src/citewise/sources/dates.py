@@ -26,7 +26,9 @@ _MONTHS = {
     )
     for name in names
 }
-_NUMERIC = re.compile(r"(\d{4})(?:[-/](\d{1,2})(?:[-/](\d{1,2}))?)?[-/]*(?:[t ].*)?", re.ASCII)
+_NUMERIC = re.compile(
+    r"(\d{4})(?:[-/](\d{1,2})(?:[-/](\d{1,2})(?:[t ].*)?)?)?(?:/[a-z/ ]*|-*)", re.ASCII
+)
 _MONTH_FIRST = re.compile(r"([a-z]+)\.?(?: (\d{1,2})(?:st|nd|rd|th)?)?,? (\d{4})", re.ASCII)
 _DAY_FIRST = re.compile(r"(?:[a-z]{3},? )?(\d{1,2}) ([a-z]+)\.?,? (\d{4})(?: .*)?", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4}) ([a-z]+)\.?(?: (\d{1,2}))?", re.ASCII)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
@@ -9,14 +10,32 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from citewise.errors import UsageError
-from citewise.sources.base import Reader, ReadLimits, Source, SourceProblem
+from citewise.sources.arxiv import ArxivReader
+from citewise.sources.base import HEAD_BYTES, Reader, ReadLimits, Source, SourceProblem
+from citewise.sources.beir import BeirReader
+from citewise.sources.bibtex import BibtexReader
+from citewise.sources.csv_table import CsvReader
 from citewise.sources.daily_papers import DailyPapersReader
+from citewise.sources.jsonl import JsonlReader
+from citewise.sources.openalex import OpenAlexReader
+from citewise.sources.pubmed import PubmedReader
+from citewise.sources.ris import RisReader
 from citewise.types import Paper, Rejection
 
-_READERS: tuple[Reader, ...] = (DailyPapersReader(),)
+_READERS: tuple[Reader, ...] = (
+    PubmedReader(),
+    OpenAlexReader(),
+    DailyPapersReader(),
+    ArxivReader(),
+    BeirReader(),
+    JsonlReader(),
+    RisReader(),
+    BibtexReader(),
+    CsvReader(),
+)
 """In the order in which they are asked: the most particular signs first."""
 
 FORMATS: Mapping[str, Reader] = MappingProxyType({reader.name: reader for reader in _READERS})
@@ -136,15 +155,13 @@ def _read_stream(
         yield Rejection(name, problem.line, problem.reason + where)
 
 
-def _plain(stream: BinaryIO) -> BinaryIO:
+def _plain(stream: BinaryIO) -> io.BufferedIOBase:
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]  # any binary stream can be buffered
     try:
         start = buffered.peek(2)[:2]
     except OSError as error:
         raise SourceProblem(_why(error)) from None
-    if start == _GZIP:
-        return cast("BinaryIO", gzip.GzipFile(fileobj=buffered))
-    return cast("BinaryIO", buffered)
+    return gzip.GzipFile(fileobj=buffered) if start == _GZIP else buffered
 
 
 def _reader(source: Source, name: str | None) -> Reader:
@@ -173,8 +190,8 @@ def _controls(head: bytes) -> int:
 
 def _is_utf8(head: bytes) -> bool:
     try:
-        # The last character of the head may be cut.
-        head[: max(len(head) - 4, 0)].decode("utf-8") if len(head) > 4 else head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data"
+        # The last character of a full head may be cut.
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD_BYTES)
+    except UnicodeDecodeError:
+        return False
     return True

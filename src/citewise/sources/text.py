@@ -51,4 +51,6 @@ def clean(text: str) -> str:
     surrogates, which no file can store, become U+FFFD. Mathematics, percent signs, accents and
     runs of blanks stay as they are. ``clean(clean(x)) == clean(x)``.
     """
+    if text.isprintable() and text.isascii():
+        return text.strip()
     return _BREAKS.sub(" ", text.translate(_TABLE)).strip()
