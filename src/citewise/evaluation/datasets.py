@@ -1,4 +1,4 @@
-"""The evaluation's questions with their gold, and the sample papers that they ask about."""
+"""The evaluation's questions with their gold."""
 
 from __future__ import annotations
 
@@ -116,17 +116,6 @@ def load(name: str) -> tuple[Question, ...]:
 def questions_sha256(name: str) -> str:
     """Hex SHA-256 of a set's file, as recorded in eval/questions/SHA256SUMS."""
     return hashlib.sha256(_source(name).read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-
-
-def sample_folder() -> Path:
-    """Folder of the sample papers: five saved pages of Daily Papers.
-
-    Raises UsageError when neither the package nor the checkout holds them.
-    """
-    for folder in (resources.files("citewise") / "sample", _CHECKOUT / "eval" / "corpus"):
-        if folder.is_dir():
-            return Path(str(folder))
-    raise UsageError("the sample papers are missing; install citewise again")
 
 
 def eval_folder() -> Path | None:

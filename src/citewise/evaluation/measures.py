@@ -489,6 +489,18 @@ MEASURES: tuple[Measure, ...] = (
 """Figures that are means or ratios of sums."""
 
 
+def _was_answered(row: Row) -> bool:
+    return _is(row, "answered")
+
+
+def _was_timed(row: Row) -> bool:
+    return row.scores.get("latency_ms") is not None
+
+
+def _takes_risk(row: Row) -> bool:
+    return row.answerable or _is(row, "answered")
+
+
 def calibration_error(rows: Sequence[Row]) -> float:
     """Expected calibration error of the confidences of the answers given, 10 equal bins.
 
@@ -522,7 +534,7 @@ def aurc(rows: Sequence[Row]) -> float:
     for row in rows:
         if _is(row, "answered"):
             points.append((row.scores["confidence"] or 0.0, row.scores.get("correct_answer") or 0))
-        elif row.answerable:
+        elif _takes_risk(row):
             points.append((-1.0, 0.0))
     if not points:
         return math.nan
@@ -552,14 +564,16 @@ class Whole:
     name: str
     title: str
     of: Callable[[Sequence[Row]], float]
+    counts: Callable[[Row], bool]
+    """Whether a question takes part."""
     better: str = "lower"
 
 
 WHOLES: tuple[Whole, ...] = (
-    Whole("calibration_error", "calibration error", calibration_error),
-    Whole("aurc", "AURC", aurc),
-    Whole("latency_p50_ms", "latency p50, ms", _percentile("latency_ms", 50)),
-    Whole("latency_p95_ms", "latency p95, ms", _percentile("latency_ms", 95)),
+    Whole("calibration_error", "calibration error", calibration_error, _was_answered),
+    Whole("aurc", "AURC", aurc, _takes_risk),
+    Whole("latency_p50_ms", "latency p50, ms", _percentile("latency_ms", 50), _was_timed),
+    Whole("latency_p95_ms", "latency p95, ms", _percentile("latency_ms", 95), _was_timed),
 )
 
 TITLES: Mapping[str, str] = {m.name: m.title for m in MEASURES} | {w.name: w.title for w in WHOLES}
@@ -607,7 +621,7 @@ def summarise(rows: Sequence[Row], *, resamples: int = RESAMPLES) -> dict[str, F
         samples = np.asarray(
             [whole.of([rows[at] for name in draw for at in members[name]]) for draw in draws[:200]]
         )
-        figures[whole.name] = _figure(value, samples, len(rows))
+        figures[whole.name] = _figure(value, samples, sum(map(whole.counts, rows)))
     return figures
 
 
