@@ -2,7 +2,8 @@
 
 No model is needed: what is measured is how many of the claim's words the cited words hold, rare
 ones counting most, and whether each number, name, negation and direction is held
-(``citewise.grounding.locks``). The few parameters come from ``training/fit_checker.py``.
+(``citewise.grounding.locks``). The fusion is a product without fitted weights; only its calibration
+and thresholds come from data (``training/fit_checker.py``, ``training/CHECKER.md``).
 """
 
 from __future__ import annotations
@@ -24,21 +25,23 @@ LONGEST_CLAIM = 20_000
 class Parameters:
     """What was fitted or chosen on development data; see training/CHECKER.md."""
 
-    bias: float = -5.2
-    pair: float = 4.0
-    """Weight of the words held by the best two windows."""
-    window: float = 1.5
-    bigrams: float = 2.6
-    whole: float = 1.2
-    hard: float = 4.2
-    """Taken off for the first hard lock that is broken."""
-    more: float = 0.6
-    """Taken off for each further one, up to three."""
-    soft: float = 0.5
-    """Taken off for each doubt, up to three."""
-    supported: float = 0.5
+    slope: float = 4.77
+    intercept: float = -2.59
+    """The logistic that turns the score into a probability (Platt 1999)."""
+    bigrams: float = 0.5
+    """Weight of neighbouring words beside the single ones; chosen, not fitted."""
+    hard: float = 0.5
+    """Factor for a broken hard lock; chosen, not fitted."""
+    more: float = 0.9
+    """Factor for each further hard lock, up to three."""
+    soft: float = 0.8
+    """Factor for each doubt, up to two."""
+    copied: float = 0.3
+    """Factor on the probability when a near copy of the cited words breaks a hard lock: such a
+    claim was changed, not reworded."""
+    supported: float = 0.38
     """Least probability of the verdict ``supported``."""
-    partly: float = 0.25
+    partly: float = 0.21
     """Least probability of the verdict ``partly``."""
     verbatim: float = 0.99
     """Probability of a claim that stands word for word in the cited words."""
@@ -57,6 +60,7 @@ class Reading:
 
 
 _EDGES = " .!?;:,\"'()[]"
+_LIST_MARK = re.compile(r"\s*(?:[-*•]|\(?\d{1,2}[.)])\s+(?=\S)")
 _WORD = re.compile(r"\w")
 
 
@@ -94,6 +98,7 @@ def _stands(words: str, line: str) -> bool:
 
 def read_pair(claim: str, evidence: Sequence[str], context: str = "") -> Reading | None:
     """Measure a claim against evidence; ``None`` when one of them has no words."""
+    claim = _LIST_MARK.sub("", claim, count=1) if _LIST_MARK.match(claim) else claim
     texts = sorted({text for text in evidence if text.strip()})
     ours = [s for s in read(claim) if s.tokens] if len(claim) <= LONGEST_CLAIM else []
     theirs = [[s for s in read(text) if s.tokens] for text in texts]
@@ -112,20 +117,24 @@ def score(reading: Reading, parameters: Parameters = PARAMETERS) -> float:
     """The calibrated probability that the claim is backed, 0 to 1."""
     if reading.verbatim:
         return parameters.verbatim
+    z = parameters.slope * evidence_score(reading, parameters) + parameters.intercept
+    probability = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z))))
+    near_copy = reading.overlap.pair >= 0.8 and reading.overlap.bigrams >= 0.5
+    if near_copy and any(lock.hard for lock in reading.broken):
+        probability *= parameters.copied
+    return probability
+
+
+def evidence_score(reading: Reading, parameters: Parameters = PARAMETERS) -> float:
+    """Overlap, 0 to 1, cut down by a factor for what is not held; before calibration."""
     o = reading.overlap
-    z = (
-        parameters.bias
-        + parameters.pair * o.pair
-        + parameters.window * o.window
-        + parameters.bigrams * o.bigrams
-        + parameters.whole * o.whole
-    )
+    held = o.pair + o.window + o.sentence + parameters.bigrams * o.bigrams
+    value = held / (3.0 + parameters.bigrams)
     hard = sum(1 for lock in reading.broken if lock.hard)
     soft = len(reading.broken) - hard
     if hard:
-        z -= parameters.hard + parameters.more * min(hard - 1, 3)
-    z -= parameters.soft * min(soft, 3)
-    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, z))))
+        value *= parameters.hard * parameters.more ** min(hard - 1, 3)
+    return value * parameters.soft ** min(soft, 2)
 
 
 def _reasons(reading: Reading, verdict: Verdict) -> tuple[str, ...]:

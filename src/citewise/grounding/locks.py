@@ -243,6 +243,15 @@ def quantities(sentence: SentenceText) -> list[Quantity]:
     return found
 
 
+def _coarseness(value: float) -> float:
+    """The place of the last digit that is not 0: 0.1 for 5.5, 10 for 80."""
+    text = f"{value:.6f}".rstrip("0")
+    if not text.endswith("."):
+        return 10.0 ** -(len(text) - text.index(".") - 1)
+    whole = text[:-1]
+    return 10.0 ** (len(whole) - len(whole.rstrip("0")))
+
+
 def _compatible(claim: Quantity, unit: str, source: str) -> bool:
     if source == "name":
         return claim.unit == ""
@@ -269,14 +278,20 @@ class _Pool:
         value = claim.value
         slack = abs(value) * 1e-9
         held = self.near(value - slack, value + slack)
+        rounded: list[Quantity] = []
         if claim.comparator == "about":
-            # Rounding: a tenth at most ('nearly 6x' for 5.54x).
-            held += self.near(value * 0.92 - slack, value * 1.08 + slack)
+            # A twelfth at most ('nearly 6x' for 5.54x).
+            rounded = self.near(value * 0.92 - slack, value * 1.08 + slack)
         elif claim.comparator in ("more", "atleast"):
             # 'over 80%' for 83.8%: true, and close enough to be meant.
-            held += self.near(value, value * 1.15 + slack)
+            rounded = self.near(value, value * 1.15 + slack)
         elif claim.comparator in ("less", "atmost"):
-            held += self.near(value * 0.85 - slack, value)
+            rounded = self.near(value * 0.85 - slack, value)
+        # What the cited words round themselves is not rounded again.
+        held += [
+            q for q in rounded
+            if not q.comparator and _coarseness(claim.value) > _coarseness(q.value)
+        ]  # fmt: skip
         return [q for q in held if _compatible(claim, q.unit, q.source)]
 
 
@@ -346,6 +361,17 @@ _SHORT_ACRONYMS = {
     "kg": ("knowledge", "graph"), "kv": ("key", "value"), "us": ("united", "states"),
     "uk": ("united", "kingdom"),
 }  # fmt: skip
+_ALIASES: tuple[frozenset[str], ...] = tuple(
+    frozenset(line.split("|"))
+    for line in (
+        "covid 19|covid|sars cov 2|coronavirus|2019 ncov|ncov|novel coronavirus|coronaviruses",
+        "us|usa|u s|united states|american|americans|united|america",
+        "uk|united kingdom|british|britain|united",
+        "eu|european union|europe|european",
+        "llm|large language model|large language models|llms|language models|language model",
+    )
+)
+"""Names, as streams, that stand for each other."""
 _REPORTING = frozenset(
     """presents proposes introduces shows demonstrates describes reports finds argues investigates
     explores studies examines provides offers develops addresses considers analyzes analyses
@@ -428,6 +454,24 @@ def names(sentence: SentenceText) -> list[Name]:
     return found
 
 
+def _own_names(sentence: SentenceText) -> list[Name]:
+    """The names that must be held: not what shouts, nor what the claim itself abbreviates."""
+    found = names(sentence)
+    tokens = sentence.tokens
+    loud = sum(t.text.isupper() for t in tokens if len(t.text) > 1)
+    if len(tokens) > 3 and loud > 0.6 * len(tokens):
+        found = [n for n in found if any(c.isdigit() for c in n.stream)]
+    kept = []
+    for name in found:
+        token = tokens[name.start]
+        own = "(" in token.gap and tokens[name.end - 1].tail.startswith(")") and name.strong
+        before = sentence.initials[max(0, name.start - 7) : name.start]
+        if own and token.lower[0] in before and not any(c.isdigit() for c in name.stream):
+            continue
+        kept.append(name)
+    return kept
+
+
 class _Held:
     """Where names are looked for."""
 
@@ -441,6 +485,9 @@ class _Held:
             w.lower()
             for w in ((_bare(t)[:-1] if t.text.endswith("s") else _bare(t)) for t in tokens)
             if 2 <= len(w) <= 6 and w.isupper() and w.isalpha()
+        }
+        self.capitals = {
+            _bare(t).lower() for t in tokens if len(t.text) >= 4 and t.text[0].isupper()
         }
         self._joined: set[str] | None = None
         self._stems: set[str] | None = None
@@ -469,6 +516,11 @@ class _Held:
         squashed = stream.replace(" ", "")
         if squashed in self.vocabulary or squashed in self.joined or squashed + "s" in self.joined:
             return True
+        if any(
+            stream in group and any(f" {other} " in self.stream for other in group)
+            for group in _ALIASES
+        ):
+            return True
         letters = squashed.removesuffix("s")
         if letters.isalpha() and name.strong:
             if letters in _SHORT_ACRONYMS:
@@ -478,12 +530,8 @@ class _Held:
         if not name.strong:
             if stem(stream) in self.stems:
                 return True
-            if len(stream) >= 5 and any(
-                len(w) >= 4 and w[:4] == stream[:4] and abs(len(w) - len(stream)) <= 4
-                and (w.startswith(stream[:5]) or len(w) == 4)
-                for w in self.vocabulary
-            ):  # fmt: skip
-                return True
+            if any(w[:4] == stream[:4] and abs(len(w) - len(stream)) <= 4 for w in self.capitals):
+                return True  # Norway, Norwegian
         # The claim spells out what the cited words abbreviate.
         for acronym in self.acronyms:
             if len(acronym) >= 3:
@@ -499,7 +547,7 @@ def _names(
     aligned: Sequence[SentenceText],
     context: Sequence[SentenceText],
 ) -> list[Broken]:
-    asked = [(n, s) for s in claim for n in names(s)]
+    asked = [(n, s) for s in claim for n in _own_names(s)]
     if not asked:
         return []
     cited, given = _Held(evidence), _Held(context)
@@ -519,7 +567,7 @@ def _names(
 # ------------------------------------------------------------------------------ negation, direction
 
 _CUES = frozenset(
-    """not cannot never no none neither nor without fail fails failed failing failure unable lack
+    """not cannot never no none neither nor without fail fails failed unable lack
     lacks lacked lacking hardly barely nothing non""".split()
 )
 _HINTS = frozenset(
@@ -528,7 +576,9 @@ _HINTS = frozenset(
     seldom little few absent absence rather instead insufficient inability impossible infeasible
     ignore ignores ignoring neglect neglects overlook overlooks missing free less only scarce poor
     poorly challenging hinders hinder suffers suffer degrade degrades worse bypass bypasses
-    bypassing     obviate obviates obviating reject rejects deny denies refuse refuses forgo unlike despite
+    bypassing
+    obviate obviates obviating reject rejects deny denies refuse refuses forgo unlike despite
+    deficient deficiency loss knockout depletion depleted null resistant loses lost
     drop drops dropping skip skips skipping independent agnostic zero""".split()
 )
 _NOT_CUE_NEXT = frozenset("only just merely simply limited necessarily".split())
@@ -603,7 +653,9 @@ _AXES: tuple[tuple[str, str, str], ...] = (
      "improve improves improved improving improvement improvements enhance enhances enhanced "
      "enhancing enhancement boost boosts boosted boosting better best superior superiority "
      "strengthen strengthens strengthened benefit benefits beneficial effective effectively",
-     "degrade degrades degraded degrading degradation worsen worsens worsened worse worst inferior "
+     "degrade degrades degraded degrading degradation degradations worsen worsens worsened worse "
+     "worst "
+     "inferior "
      "hurt hurts harm harms harmful deteriorate deteriorates deteriorated impair impairs impaired "
      "weaken weakens weakened ineffective ineffectively worsening deterioration"),
     ("amount",
@@ -623,7 +675,8 @@ _AXES: tuple[tuple[str, str, str], ...] = (
     ("rank",
      "outperform outperforms outperformed outperforming surpass surpasses surpassed surpassing "
      "exceed exceeds exceeded exceeding beat beats",
-     "underperform underperforms underperformed underperforming lag lags trail trails"),
+     "underperform underperforms underperformed underperforming lag lags trail trails falls "
+     "behind"),
     ("length", "long longer longest", "short shorter shortest"),
     ("strength", "strong stronger strongest strongly", "weak weaker weakest weakly"),
     ("sign", "positive positively", "negative negatively"),
@@ -703,6 +756,25 @@ def _around(tokens: Sequence[Token], at: int) -> frozenset[str]:
     return frozenset(near)
 
 
+def _swapped(claim: SentenceText, one: int, cited: SentenceText, other: int) -> list[Broken]:
+    """A number or name of a copied sentence that stands where it has another one."""
+    ours, theirs = claim.tokens[one], cited.tokens[other]
+    digits = ours.text[0].isdigit(), theirs.text[0].isdigit()
+    if all(digits) and ours.text != theirs.text:
+        mine = [q for q in quantities(claim) if q.text.startswith(ours.text)]
+        held = _Pool(q for q in quantities(cited) if q.text.startswith(theirs.text))
+        if not mine or not any(held.holding(q) for q in mine):
+            return [Broken("number", f"{ours.text} stands where the cited words say {theirs.text}",
+                           True)]  # fmt: skip
+    here, there = _bare(ours), _bare(theirs)
+    alike = here.lower().rstrip("s") == there.lower().rstrip("s")
+    if not any(digits) and _marked(here) and _marked(there) and not alike:
+        if here.lower() in (t.lower for t in cited.tokens):
+            return []  # moved, not replaced
+        return [Broken("name", f"{here} stands where the cited words say {there}", True)]
+    return []
+
+
 def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
     """What a claim that copies a sentence has changed in it."""
     ours = [t.lower for t in claim.tokens]
@@ -736,6 +808,9 @@ def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
             continue
         if tag != "replace" or b - a > 3 or d - c > 3:
             continue
+        if b - a == d - c:
+            for one, other in zip(range(a, b), range(c, d), strict=True):
+                broken += _swapped(claim, one, cited, other)
         for one in range(a, b):
             for other in range(c, d):
                 if not opposite(ours[one], theirs[other]):
@@ -773,8 +848,12 @@ def _polarity(
             heads = cue.scope[:2]
             if not heads:
                 continue
-            if any(set(heads) & set(c.scope[:3]) or set(c.scope[:2]) & set(cue.scope[:3])
-                   for c, _ in cited_cues):  # fmt: skip
+            if any(
+                not c.scope
+                or set(heads) & set(c.scope[:3])
+                or set(c.scope[:2]) & set(cue.scope[:3])
+                for c, _ in cited_cues
+            ):
                 continue
             if any(h in hints for h in heads) or any(
                 stem(p + h) in cited_stems for h in heads for p in _PREFIXES
@@ -807,7 +886,9 @@ def _polarity(
         broken.append(
             Broken("negation", f"the cited words say '{cue.word}' where the claim does not", True)
         )
-    for word in own_words:
+    for word in sorted(own_words):
+        if own_words & {"non", "un"}:
+            break  # the prefix stands apart, as in 'non-toxic'
         if len(word) >= 5 and word not in cited_words and word not in STOP_WORDS:
             form = _negated_form(word, cited_words)
             if form is not None:

@@ -43,12 +43,21 @@ FRAME_WORDS = frozenset(
 )
 """Words in which an answer wraps what a paper says ('the authors propose'); they weigh nothing."""
 
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξπρστφχψωΓΔΘΛΣΦΨΩßµ",
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+        "phi chi psi omega gamma delta theta lambda sigma phi psi omega beta mu".split(),
+        strict=True,
+    )
+)
 _TRANSLATION = str.maketrans(
     {
         "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": " - ", "―": " - ", "−": "-", "­": None,
         "‘": "'", "’": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "×": " x ", "✕": " x ",
         "⨯": " x ", "≈": " ~", "∼": " ~", "≃": " ~", "≥": " >=", "⩾": " >=", "≤": " <=",
         "⩽": " <=", "\u200b": None, "\u2060": None, "\ufeff": None,
+        **_GREEK,
         **{c: f"^{d}" for d, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
     }
 )  # fmt: skip
@@ -61,6 +70,8 @@ _LATEX = {
     "it": " ", "em": " ", "quad": " ", "href": " ", "url": " ", "underline": " ", "textsuperscript":
     " ", "frac": " ", "sqrt": " ",
 }  # fmt: skip
+_ACCENTS = re.compile(r"[\u0300-\u036f]+")
+_LATEX_ACCENT = re.compile(r"\\[\"'`^=.]\{?(?=[^\W\d_])")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _ESCAPED = re.compile(r"\\([%$&#_{}~^])")
 _THIN_SPACE = re.compile(r"(?<=\d)(?:\\,|\{,\})(?=\d\d\d)")
@@ -121,10 +132,12 @@ def plain(text: str) -> str:
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_TRANSLATION))
-        # NFKC brings a few of the characters back that the table has folded.
-        text = text.translate(_TRANSLATION)
+        # NFKC brings a few of the characters back that the table has folded; accents are dropped.
+        text = unicodedata.normalize("NFKD", text.translate(_TRANSLATION))
+        text = _ACCENTS.sub("", text)
     if "\\" in text:
         text = _THIN_SPACE.sub("", text)
+        text = _LATEX_ACCENT.sub("", text)
         text = _ESCAPED.sub(r"\1", text)
         text = _COMMAND.sub(lambda m: _LATEX.get(m.group(1), " " + m.group(1)), text)
         text = _OTHER_ESCAPE.sub(" ", text)
@@ -174,13 +187,59 @@ _BY_LAST: dict[str, tuple[tuple[str, str, int], ...]] = {
 }
 
 
+_SYNONYMS = """
+show demonstrate reveal indicate exhibit illustrate
+achieve reach attain obtain get yield gain
+method approach technique
+fast faster fastest quick quickly rapid speedup speed accelerate accelerated acceleration
+employ utilize leverage exploit
+improve enhance boost strengthen
+reduce decrease lower diminish lessen cut reduction
+increase raise grow rise growth
+outperform surpass exceed beat
+require need demand
+enable allow permit
+several multiple various numerous diverse
+problem issue challenge difficulty
+important crucial critical essential vital
+novel new
+evaluate assess examine investigate analyze analysis
+build construct create develop
+big large huge massive
+begin start
+choose select pick
+cost expense expensive
+comparable competitive
+combine integrate merge unify
+mitigate alleviate
+aim goal objective
+people human humans
+help aid assist
+result finding outcome
+task tasks
+cause lead induce
+image picture
+""".strip().splitlines()
+"""Words that abstracts and answers exchange freely (own list); each line counts as one word."""
+
+
+@lru_cache(maxsize=1)
+def _representatives() -> dict[str, str]:
+    return {_strip(word): _strip(line.split()[0]) for line in _SYNONYMS for word in line.split()}
+
+
 @lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """``word`` (lower case) folded to a stem: inflections and common derivations fall together.
+    """``word`` (lower case) folded: inflections, derivations and a few synonyms fall together.
 
     Own rules, after the idea of Porter (1980) but lighter: a false friend costs less here than a
     paraphrase missed.
     """
+    folded = _strip(word)
+    return _representatives().get(folded, folded)
+
+
+def _strip(word: str) -> str:
     if len(word) > 40:
         return word
     if "'" in word:
