@@ -7,8 +7,10 @@ hostile text, long answers with every verdict. Run as a script it serves the pag
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +33,7 @@ from citewise.types import (
     Verdict,
     Working,
 )
-from citewise.web.page import serve
+from citewise.web.page import Asks, make_server, serve
 
 HOSTILE = (
     "<script>window.hacked=1</script>"
@@ -315,6 +317,25 @@ class ScriptedAssistant:
             if isinstance(event, Done):
                 return event.answer
         raise RuntimeError("unfinished script")
+
+
+@contextmanager
+def serving(assistant: Asks) -> Iterator[str]:
+    """The page of ``assistant`` on a free port of the loopback; yields its address."""
+    addresses: list[str] = []
+    server, sock = make_server(assistant, port=0, ready=addresses.append)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not addresses:
+        assert thread.is_alive(), "the server ended before it was ready"
+        assert time.monotonic() < deadline, "the server was not ready within a minute"
+        time.sleep(0.02)
+    try:
+        yield addresses[0]
+    finally:
+        server.should_exit = True
+        thread.join(15)
 
 
 if __name__ == "__main__":

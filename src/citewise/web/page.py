@@ -533,7 +533,14 @@ def make_server(
             if self.started and ready is not None:
                 ready(url)
 
-    # Open pages hold a connection for good; two seconds are enough to end the rest.
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Every open page holds a connection for good. Closed here, their tasks end by
+            # themselves; left alone, they are cancelled later, with a traceback each.
+            connection: Any
+            for connection in list(self.server_state.connections):
+                connection.transport.close()
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
     return Server(config), sock
 

@@ -226,6 +226,7 @@
 
   // what the server sends
   let lastTurn = null;
+  let offered = null;
   let greeted = false;
   const refresh = () => {
     const current = $("#cw-current .cw-turn");
@@ -235,7 +236,7 @@
       if (turn === null) {
         $(".cw-cards")?.replaceChildren();
         sources.clear();
-        shownTurn = openKey = null;
+        shownTurn = openKey = offered = null;
         const note = $(".cw-panel-note");
         if (note) note.textContent = "";
         slide(false);
@@ -249,7 +250,9 @@
       }
     }
     if (turn !== null && store(turn)) {
-      if (shownTurn !== turn || openKey === null || openKey.startsWith(`${turn}:`)) showTurn(turn);
+      // the newest turn is shown once by itself; after that the person chooses
+      if (offered !== turn || shownTurn === turn) showTurn(turn);
+      offered = turn;
     }
     lightUp();
   };

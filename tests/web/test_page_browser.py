@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import scripted  # type: ignore[import-not-found]  # beside this file
+
+from citewise.answering.assistant import Assistant
+from citewise.library.library import Library
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = os.environ.get("CITEWISE_CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+ARGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="no Chromium on this machine: the page is not tested in a browser "
+        "(install one, or name it in CITEWISE_CHROMIUM)",
+    ),
+]
+WAIT = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+class Room:
+    """A page that notes what no page of ours may do."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("request", self._request)
+        page.goto(address)
+        page.wait_for_selector(".cw-welcome", timeout=WAIT)
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            self.faults.append(f"request: {request.url}")
+
+    def type(self, question: str) -> None:
+        self.page.fill("#cw-box textarea", question)
+        self.page.press("#cw-box textarea", "Enter")
+
+    def ask(self, question: str) -> None:
+        self.type(question)
+        self.page.wait_for_function(
+            """question => {
+              const turn = document.querySelector('#cw-current .cw-turn:not(.cw-busy)');
+              return turn && turn.querySelector('.cw-question').textContent.trim() === question
+            }""",
+            arg=question.strip(),
+            timeout=WAIT,
+        )
+
+    def sees(self, selector: str) -> Any:
+        self.page.wait_for_selector(selector, timeout=WAIT)
+        return self.page.locator(selector)
+
+    def in_view(self, selector: str, pane: str) -> bool:
+        return bool(
+            self.page.evaluate(
+                """([selector, pane]) => {
+                  const a = document.querySelector(selector).getBoundingClientRect();
+                  const b = document.querySelector(pane).getBoundingClientRect();
+                  return a.top >= b.top - 1 && a.top < b.bottom && a.left >= b.left - 1
+                }""",
+                [selector, pane],
+            )
+        )
+
+
+@pytest.fixture
+def open_room(browser: Any) -> Iterator[Any]:
+    rooms: list[Room] = []
+
+    def make(address: str, width: int = 1440, height: int = 900, **options: Any) -> Room:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", **options
+        )
+        rooms.append(Room(context.new_page(), address))
+        return rooms[-1]
+
+    yield make
+    faults = [fault for room in rooms for fault in room.faults]
+    for room in rooms:
+        room.page.context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def room(open_room: Any, address: str) -> Room:
+    made: Room = open_room(address)
+    return made
+
+
+QUESTION = "Which papers make decoding faster?"
+
+
+def test_an_answer_streams_into_the_talk(browser: Any, open_room: Any) -> None:
+    with scripted.serving(scripted.ScriptedAssistant(pause=0.25)) as url:
+        room: Room = open_room(url)
+        room.page.evaluate(
+            """() => {
+              window.seen = [];
+              new MutationObserver(() => {
+                const turn = document.querySelector('#cw-current .cw-turn');
+                if (turn) window.seen.push([
+                  turn.querySelectorAll('.cw-chip').length,
+                  turn.querySelector('.cw-status')?.textContent ?? null,
+                  turn.querySelector('.cw-question').getBoundingClientRect().top,
+                  turn.querySelector('.cw-s')?.getBoundingClientRect().top ?? null,
+                ]);
+              }).observe(document.body, {childList: true, subtree: true, characterData: true});
+            }"""
+        )
+        room.ask(QUESTION)
+        seen = room.page.evaluate("window.seen")
+        assert {count for count, *_ in seen} >= {0, 1, 2, 3, 4}
+        assert "searching 475 papers" in {status for _, status, *_ in seen}
+        # nothing that is being read moves while more comes in
+        tops = {round(top) for chips, _, _, top in seen if chips >= 1 and top is not None}
+        assert len(tops) == 1
+        assert room.page.input_value("#cw-box textarea") == ""
+
+
+def test_a_chip_opens_its_paper_with_the_quoted_words_marked(room: Room) -> None:
+    room.ask(QUESTION)
+    room.page.locator("#cw-current .cw-chip").nth(2).click()
+    card = room.sees(".cw-cards .cw-card.cw-open")
+    assert card.locator(".cw-title").inner_text() == scripted.PAPERS[1].title
+    assert card.locator(".cw-abstract").is_visible()
+    marks = card.locator("mark").all_inner_texts()
+    assert marks == [span.text for span in scripted.speed_answer().citations[1].spans]
+    assert room.in_view(".cw-cards .cw-open mark", ".cw-cards")
+    lit = room.page.locator("#cw-talk .cw-s.cw-lit").all_inner_texts()
+    assert "".join(lit).startswith("Others save the work")
+    # and back: from the paper to its sentence
+    card.locator(".cw-used button").click()
+    assert room.in_view("#cw-talk .cw-s.cw-lit", "#cw-talk")
+
+
+def test_a_far_mark_is_scrolled_into_view(open_room: Any, address: str) -> None:
+    room: Room = open_room(address, 1024, 420)
+    room.ask(QUESTION)
+    room.page.locator("#cw-current .cw-chip").last.click()
+    room.sees(".cw-cards .cw-open mark")
+    assert room.in_view(".cw-cards .cw-open mark", ".cw-cards")
+
+
+def test_hovering_or_focusing_tells_source_and_doubt(room: Room) -> None:
+    room.ask(QUESTION)
+    room.page.locator("#cw-current .cw-chip").first.hover()
+    tip = room.sees("#cw-tip.cw-on")
+    assert scripted.PAPERS[0].title in tip.inner_text()
+    assert "no draft model and no training" in tip.inner_text()
+    room.page.locator("#cw-current .cw-doubtful").focus()
+    assert "without any loss" in room.sees("#cw-tip.cw-on").inner_text()
+    room.page.keyboard.press("Escape")
+    room.page.wait_for_selector("#cw-tip", state="hidden", timeout=WAIT)
+
+
+def test_a_question_beside_the_papers_shows_the_card(room: Room) -> None:
+    room.ask("How long should bread rise?")
+    card = room.sees("#cw-current .cw-none")
+    assert "Not in these papers" in card.inner_text()
+    assert "shares only the word 'time'" in card.inner_text()
+    room.page.locator("#cw-current .cw-none .cw-link").nth(1).click()
+    opened = room.sees(".cw-cards .cw-open")
+    assert opened.locator(".cw-title").inner_text() == scripted.PAPERS[1].title
+    assert opened.locator(".cw-abstract").is_visible()
+
+
+def test_an_error_is_a_plain_message_and_the_next_question_works(room: Room) -> None:
+    room.ask("please refuse")
+    text = room.sees("#cw-current .cw-error").inner_text()
+    assert "refuses the connection" in text
+    assert "Traceback" not in text
+    room.ask("please crash")
+    text = room.sees("#cw-current .cw-error").inner_text()
+    assert "secret detail" not in text
+    room.ask(QUESTION)
+    assert room.sees("#cw-current .cw-chip").count() == 4
+    assert room.page.locator("#cw-past .cw-error").count() == 2
+
+
+def test_stop_works_at_once_and_keeps_what_had_come(browser: Any, open_room: Any) -> None:
+    assistant = scripted.ScriptedAssistant(pause=0.05)
+    with scripted.serving(assistant) as url:
+        room: Room = open_room(url)
+        room.type("a slow answer, please")
+        room.sees("#cw-current .cw-chip")
+        assert not room.page.locator("#cw-ask").is_visible()
+        room.page.click("#cw-stop")
+        room.page.wait_for_selector("#cw-current .cw-note", timeout=1500)
+        assert "One paper drafts" in room.page.inner_text("#cw-current")
+        room.page.wait_for_selector("#cw-ask", timeout=WAIT)
+        room.ask(QUESTION)
+        assert room.page.locator("#cw-current .cw-chip").count() == 4
+        assert assistant.histories[-1][0].content == "a slow answer, please"
+        # the stopped one was in the middle of a step, and closes at its end
+        deadline = time.monotonic() + 10
+        while assistant.closed < 2 and time.monotonic() < deadline:
+            room.page.wait_for_timeout(50)
+        assert assistant.closed == 2
+
+
+def test_examples_follow_ups_and_a_new_conversation(room: Room, script: Any) -> None:
+    examples = room.page.locator(".cw-welcome .cw-ask")
+    assert examples.count() == 6
+    first = examples.first.inner_text()
+    examples.first.click()
+    room.sees("#cw-current .cw-foot")
+    assert room.page.inner_text("#cw-current .cw-question").strip() == first
+    room.page.locator("#cw-current .cw-next .cw-ask").first.click()
+    room.sees("#cw-past .cw-turn")
+    room.sees("#cw-current .cw-foot")
+    assert len(script.histories[-1]) == 2
+    # a chip of an earlier turn still opens its paper
+    room.page.locator("#cw-past .cw-chip").first.click()
+    assert room.sees(".cw-cards .cw-open").get_attribute("data-cw-key") == "1:1"
+    room.page.click("#cw-new")
+    room.sees(".cw-welcome")
+    assert room.page.locator(".cw-turn").count() == 0
+    room.page.wait_for_function("!document.querySelector('.cw-cards').children.length")
+    room.ask(QUESTION)
+    assert script.histories[-1] == ()
+
+
+def test_keys(room: Room) -> None:
+    box = room.page.locator("#cw-box textarea")
+    box.fill("one")
+    box.press("Shift+Enter")
+    box.press_sequentially("two")
+    assert box.input_value() == "one\ntwo"
+    assert room.page.locator(".cw-turn").count() == 0
+    box.press("Enter")
+    room.sees("#cw-current .cw-foot")
+    assert room.page.inner_text("#cw-current .cw-question").split() == ["one", "two"]
+    room.page.locator("#cw-current .cw-chip").first.focus()
+    room.page.keyboard.press("Enter")
+    room.sees(".cw-cards .cw-open")
+    room.page.keyboard.press("/")
+    assert room.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    assert box.input_value() == ""
+
+
+def test_hostile_text_is_text(room: Room) -> None:
+    room.ask(f"evil {scripted.HOSTILE}")
+    room.page.locator("#cw-current .cw-chip").first.hover()
+    room.page.locator("#cw-current .cw-chip").first.click()
+    card = room.sees(".cw-cards .cw-open")
+    assert "<script>window.hacked=1</script>" in card.inner_text()
+    assert "${window.hacked=1}" in room.page.inner_text("#cw-current .cw-question")
+    room.page.wait_for_timeout(300)
+    assert room.page.evaluate("window.hacked") is None
+    inside = ".cw-turn :is(script, img, svg, iframe, style, form, input), .cw-cards :is(img, svg)"
+    assert room.page.locator(inside).count() == 0
+    links = room.page.locator(".cw-turn a, .cw-cards a").evaluate_all("all => all.map(a => a.href)")
+    assert all(link.startswith("http") for link in links)
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_a_narrow_page_slides_the_evidence_over(open_room: Any, address: str, width: int) -> None:
+    room: Room = open_room(address, width, 844)
+    assert room.page.evaluate("document.documentElement.scrollWidth") <= width
+    room.ask(QUESTION)
+    assert not room.page.locator("#cw-right").is_visible()
+    room.page.locator("#cw-current .cw-chip").first.click()
+    assert room.sees(".cw-cards .cw-open mark").first.is_visible()
+    assert room.in_view(".cw-cards .cw-open mark", ".cw-cards")
+    room.page.keyboard.press("Escape")
+    room.page.wait_for_selector("#cw-right", state="hidden", timeout=WAIT)
+    assert room.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_light_and_dark_follow_the_system_and_the_switch(open_room: Any, address: str) -> None:
+    room: Room = open_room(address, color_scheme="dark")
+    ground = "getComputedStyle(document.querySelector('#cw-left')).backgroundColor"
+    dark = room.page.evaluate(ground)
+    room.page.click(".cw-theme")
+    light = room.page.evaluate(ground)
+    assert sum(map(int, re.findall(r"\d+", light))) > 600 > sum(map(int, re.findall(r"\d+", dark)))
+    room.page.reload()
+    room.page.wait_for_selector(".cw-welcome", timeout=WAIT)
+    room.page.wait_for_function(f"{ground} === {json.dumps(light)}", timeout=WAIT)
+
+
+def test_the_real_assistant_in_the_page(open_room: Any, tmp_path: Path) -> None:
+    source = tmp_path / "papers.jsonl"
+    source.write_text(
+        "\n".join(
+            json.dumps({"id": p.id, "title": p.title, "abstract": p.abstract})
+            for p in scripted.PAPERS
+        ),
+        "utf-8",
+    )
+    library = Library.open(tmp_path / "shelf")
+    assert library.ingest(str(source)).added == 3
+    with scripted.serving(Assistant(library)) as url:
+        room: Room = open_room(url)
+        head = room.page.inner_text("#cw-header")
+        assert "3 papers" in head
+        assert "extractive" in head
+        room.ask("How much faster does pruning attention heads make decoding?")
+        room.page.locator("#cw-current .cw-chip").first.click()
+        marks = room.sees(".cw-cards .cw-open mark").all_inner_texts()
+        key = room.page.get_attribute(".cw-cards .cw-open .cw-card-open", "data-cw-open")
+        assert key is not None
+        abstracts = " ".join(paper.abstract for paper in scripted.PAPERS)
+        assert marks
+        assert all(mark in abstracts for mark in marks)
+        room.ask("How long should bread rise in the oven?")
+        assert room.sees("#cw-current .cw-none").is_visible()
+    library.close()
