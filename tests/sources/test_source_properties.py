@@ -180,6 +180,20 @@ def test_text_without_latex_stays_as_it_is(text: str) -> None:
     assert latex_to_text(text) == text
 
 
+@pytest.mark.parametrize(
+    ("latex", "words"),
+    [
+        (r"Erd{\H o}s and G{\"o}del \v C", "Erdős and Gödel Č"),
+        (r"{70% Size}, 100\% Accuracy & more \& more", "70% Size, 100% Accuracy & more & more"),
+        (r"{H}$_2$O at $x^{2} \le 5$, 5 {\textless} 6", r"H$_2$O at $x^{2} \le 5$, 5 < 6"),
+        (r"\emph{two words} and \url{http://a.b/~c_d}", "two words and http://a.b/~c_d"),
+        (r"our \method{} is {broken", r"our \method is broken"),
+    ],
+)
+def test_latex(latex: str, words: str) -> None:
+    assert latex_to_text(latex) == words
+
+
 @given(st.text(alphabet="\\{}$%&~^_'\"aeiouHcv \n", max_size=40))
 def test_no_latex_makes_the_decoder_raise(text: str) -> None:
     assert isinstance(latex_to_text(text), str)
