@@ -131,8 +131,8 @@ class MiniLM:
     ) -> None:
         """Reads the checksums of ``folder`` (the packaged model unless given).
 
-        ``window``: tokens of one forward pass, special ones included, 3 to 512; the model was
-        trained with 256. ``threads``: of one forward pass; as many as this process may use unless
+        ``window``: tokens of one forward pass, special ones included, 3 to 512; the model's
+        authors cut at 256 and fine-tuned with 128. ``threads``: of one forward pass; as many as this process may use unless
         given. Raises ValueError outside of these ranges.
         """
         if not _SPECIAL < window <= _POSITIONS:
@@ -253,8 +253,8 @@ class MiniLM:
                 options = onnxruntime.SessionOptions()
                 options.intra_op_num_threads = self._threads
                 options.log_severity_level = 3
-                # Threads that spin while they wait win 4 % on an idle machine and take a third
-                # from whatever else runs on a busy one.
+                # Threads that spin while they wait took half as much processor time again on a
+                # busy machine, and gave back a few per cent at most.
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 # The graph is fused where it pays; what the optimiser would fuse further is slower.
                 options.graph_optimization_level = (
