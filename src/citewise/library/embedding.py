@@ -132,8 +132,8 @@ class MiniLM:
         """Reads the checksums of ``folder`` (the packaged model unless given).
 
         ``window``: tokens of one forward pass, special ones included, 3 to 512; the model's
-        authors cut at 256 and fine-tuned with 128. ``threads``: of one forward pass; as many as this process may use unless
-        given. Raises ValueError outside of these ranges.
+        authors cut at 256 and fine-tuned with 128. ``threads``: of one forward pass; as many as
+        this process may use unless given. Raises ValueError outside of these ranges.
         """
         if not _SPECIAL < window <= _POSITIONS:
             raise ValueError(f"window must be {_SPECIAL + 1} to {_POSITIONS}, not {window}")
