@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from citewise.answering.citations import CitedText
-from citewise.answering.evidence import select_evidence
+from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.question import short_name, understand
 from citewise.backends.base import Backend, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
@@ -62,6 +62,16 @@ _NEAR_ENOUGH = 0.45
 TOO_FAR = "no paper here comes close enough to the question"
 _ATTEMPT_WITH_MODEL = 0.2
 """Below this probability a model is not even asked; it can decline by itself above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What is known before an answer is written."""
+
+    question: Question
+    hits: tuple[Hit, ...]
+    selection: Selection
+    notes: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -154,18 +164,15 @@ class Assistant:
             yield Working("understand", "reading the conversation")
         rewritten, usage = self.backend.standalone(text, history) if history else (None, Usage())
         cost += usage
-        mark = time.perf_counter()
-        question = understand(text, history, self.library, filters=filters, rewritten=rewritten)
-
         yield Working("search", f"searching {len(self.library)} papers")
-        hits, notes = self._search(question, _PAPERS[effort])
-        selection = select_evidence(
-            question, hits, self.library, most=_EVIDENCE[effort], most_per_paper=_PER_PAPER
-        )
+        mark = time.perf_counter()
+        gathered = self.gather(text, history, effort=effort, filters=filters, rewritten=rewritten)
+        question, selection = gathered.question, gathered.selection
         odds = answerability(selection.features, selection.unknown_words)
+        notes = list(gathered.notes)
         clock.took("retrieve", mark)
 
-        draft = _Draft(question, history, effort, hits, odds, notes)
+        draft = _Draft(question, history, effort, gathered.hits, odds, notes)
         if not selection.evidence or odds.probability < self._threshold():
             yield from self._decline(draft, odds.reason or TOO_FAR, cost, clock)
             return
@@ -195,6 +202,28 @@ class Assistant:
         return CitewiseQueryEngine(self)
 
     # -- the steps ---------------------------------------------------------------------------
+
+    def gather(
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        *,
+        effort: Effort = Effort.NORMAL,
+        filters: Filters | None = None,
+        rewritten: str | None = None,
+    ) -> Gathered:
+        """Everything before writing: the question understood, papers found, evidence chosen.
+
+        ``rewritten`` is a standalone form that a model made; without it the rules make one.
+        """
+        understood = understand(
+            question, history, self.library, filters=filters, rewritten=rewritten
+        )
+        hits, notes = self._search(understood, _PAPERS[effort])
+        selection = select_evidence(
+            understood, hits, self.library, most=_EVIDENCE[effort], most_per_paper=_PER_PAPER
+        )
+        return Gathered(understood, hits, selection, tuple(notes))
 
     def _search(self, question: Question, papers: int) -> tuple[tuple[Hit, ...], list[str]]:
         """Papers for the question; those in focus are among them and stand higher."""

@@ -16,15 +16,18 @@ from citewise.types import Evidence, Hit, Question, QuestionKind, Span
 
 MEANING_WEIGHT = 0.45
 WORDS_WEIGHT = 0.35
-PAPER_WEIGHT = 0.20
-"""Shares of a sentence's score: cosine to the question, rarity-weighted words shared with it, and
-its paper's rank. Chosen on the dev questions (`citewise eval questions --split dev`)."""
+PAPER_WEIGHT = 0.35
+"""What counts in a sentence's score: cosine to the question, rarity-weighted words shared with it,
+and its paper's rank. Chosen on the dev questions (`citewise eval questions --split dev`)."""
 
-OWN_SHARE = 0.7
+OWN_SHARE = 0.5
 """How much the sentence's own words count against those of its title."""
 
-_KIND_BONUS = 0.08
+KIND_BONUS = 0.08
 """For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
+
+BACKGROUND_PENALTY = 0.06
+"""For a sentence before the abstract comes to its own work: mostly others' problems."""
 
 _FIGURE = re.compile(r"\d")
 _RESULT = re.compile(
@@ -58,6 +61,10 @@ _HOW_MANY = re.compile(
 )
 _NAME = re.compile(r"[\w$][\w$./+-]*")
 
+_OWN_WORK = re.compile(
+    r"\b(?:we|our|ours)\b|\bthis (?:paper|work|study|article|survey|thesis|report)\b|\bhere,",
+    re.IGNORECASE,
+)
 _AUXILIARY = re.compile(
     r"\b(?:code|codes|weights|models?|data|dataset|implementations?|demo|project page|checkpoints?)"
     r"\b.{0,60}\b(?:available|released?|open-?sourced?|public(?:ly)?|found|https?)\b|https?://",
@@ -122,6 +129,11 @@ def _wanted_form(sentence: str, kind: QuestionKind) -> bool:
     if kind is QuestionKind.COMPARISON:
         return bool(_RESULT.search(sentence))
     return False
+
+
+def _own_work_starts(sentences: Sequence[str]) -> int:
+    """Place of the first sentence about the paper's own work; 0 when none says so."""
+    return next((at for at, text in enumerate(sentences) if _OWN_WORK.search(text)), 0)
 
 
 def _names_in(question: str) -> list[str]:
@@ -199,6 +211,7 @@ def select_evidence(
         cosines = _cosines(row.vectors, vector, len(row.spans))
         title_terms = set(library.terms(hit.paper.title))
         paper_terms = set(title_terms)
+        own_work = _own_work_starts([hit.paper.abstract[a:b] for a, b in row.spans])
         for ordinal, (start, end) in enumerate(row.spans):
             span = Span.of(hit.paper.abstract, start, end)
             sentence_terms = set(library.terms(span.text))
@@ -211,9 +224,11 @@ def select_evidence(
                 + PAPER_WEIGHT * hit.score / best_score
             )
             if _wanted_form(span.text, question.kind):
-                score += _KIND_BONUS
+                score += KIND_BONUS
+            if ordinal < own_work:
+                score -= BACKGROUND_PENALTY
             if _AUXILIARY.search(span.text):
-                score -= _KIND_BONUS
+                score -= KIND_BONUS
             scored.append((score, hit, ordinal, span))
             best_cosine = max(best_cosine, float(cosines[ordinal]))
             best_covered = max(best_covered, shared)

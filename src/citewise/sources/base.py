@@ -214,8 +214,11 @@ def make_paper(
     organization: object = None,
     arxiv_id: str | None = None,
     doi: object = None,
+    untitled: bool = False,
 ) -> Paper | Rejection:
     """A paper from the fields of one record, cleaned; a rejection without title or abstract.
+
+    ``untitled`` accepts a record whose title is empty, as some collections have them.
 
     ``paper_id`` is kept as it is, else the id is derived from title and abstract. ``date_text`` is
     the date as printed where that differs from ``date``; a date that is no date is kept as text.
@@ -224,7 +227,7 @@ def make_paper(
     """
     title = clean(title) if isinstance(title, str) else ""
     abstract = clean(abstract) if isinstance(abstract, str) else ""
-    if not title:
+    if not title and not untitled:
         return source.reject(line, "the record has no title", abstract or None)
     if not abstract:
         return source.reject(line, "the record has no abstract", title)

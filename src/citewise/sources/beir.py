@@ -49,4 +49,5 @@ class BeirReader:
                 url=more.get("url"),
                 doi=more.get("doi"),
                 arxiv_id=arxiv if isinstance(arxiv, str) else None,
+                untitled=isinstance(value.get("title"), str),
             )
