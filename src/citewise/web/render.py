@@ -583,7 +583,8 @@ def header_html(papers: int, library: str, backend: str) -> str:
         '<header class="cw-head"><span class="cw-brand">citewise</span>'
         f'<span class="cw-inforce"><span>{_plural(papers, "paper")}</span>'
         f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
-        f"<span>backend <strong>{_text(backend)}</strong></span></span></header>"
+        f'<span><span class="cw-word">backend </span><strong>{_text(backend)}</strong></span>'
+        "</span></header>"
     )
 
 
