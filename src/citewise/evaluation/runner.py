@@ -509,7 +509,8 @@ _LABEL = ("label", "supported", "attribution_label")
 _BACKED = frozenset({"support", "supports", "supported", "attributable", "entailment", "true", "1"})
 _NOT_BACKED = frozenset(
     """refute refutes refuted contradict contradicts contradiction nei noinfo neutral
-    not_enough_info not_supported partially_supported not_entailment not_attributable unsupported false 0""".split()
+    not_enough_info not_supported partially_supported not_entailment not_attributable unsupported
+    false 0""".split()
 )
 
 
