@@ -15,14 +15,14 @@ ANSWERABLE = 0.35
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.39,
-    "cosine": 3.29,
-    "passage": 3.06,
-    "covered": 1.89,
-    "covered_by_paper": 2.52,
-    "unknown": -0.65,
-    "names": 2.45,
-    "wanted": 0.45,
+    "bias": -7.36,
+    "cosine": 3.21,
+    "passage": 3.01,
+    "covered": 1.97,
+    "covered_by_paper": 2.57,
+    "unknown": -0.73,
+    "names": 2.49,
+    "wanted": 0.34,
 }
 
 

@@ -1,0 +1,127 @@
+"""Fits the weights of citewise.grounding.abstention on the dev questions.
+
+    python training/fit_abstention.py --library DIR
+
+``DIR`` holds the sample papers (``citewise ingest --sample --library DIR``). Three sorts of
+examples: the dev questions as they are (answerable, near misses, off-topic ones); the single-paper
+questions among them once more with the papers that answer them left out, which makes near misses
+of them; nothing of the test split. Weighted logistic regression with a ridge, by Newton's method.
+What it prints is what training/ABSTENTION.md quotes; every probability shown is from a fit that
+has not seen that question.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from citewise import Assistant, Filters, Library
+from citewise.evaluation.datasets import Question, load
+from citewise.grounding.abstention import Features
+
+NAMES = Features.__slots__
+RIDGE = 0.3
+LEFT_OUT_KINDS = ("fact", "number", "comparison", "followup")
+EXAMPLE_WEIGHTS = {"left out": 0.6, "near_miss": 2.0, "off_topic": 1.5}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question with what can be seen of it."""
+
+    question: str
+    kind: str
+    answerable: bool
+    features: Features
+
+
+def _example(
+    assistant: Assistant, question: Question, without: frozenset[str], everything: tuple[str, ...]
+) -> Example:
+    kept = tuple(paper_id for paper_id in everything if paper_id not in without)
+    filters = Filters(papers=kept) if without else None
+    # A conversation about a paper that is left out would bring it back.
+    history = () if without else question.history
+    text = (question.whole or question.question) if without else question.question
+    gathered = assistant.gather(text, history, filters=filters)
+    kind = "left out" if without else question.kind
+    answerable = question.answerable and not without
+    return Example(question.id, kind, answerable, gathered.selection.features)
+
+
+def examples(library: Library) -> list[Example]:
+    """All examples of the dev questions."""
+    assistant = Assistant(library)
+    everything = tuple(paper.id for paper in library.papers())
+    questions = {question.id: question for name in ("dev", "first") for question in load(name)}
+    found = []
+    for question in questions.values():
+        found.append(_example(assistant, question, frozenset(), everything))
+        if question.answerable and question.kind in LEFT_OUT_KINDS:
+            gold = frozenset((*question.required, *question.acceptable))
+            found.append(_example(assistant, question, gold, everything))
+    return found
+
+
+def fit(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Bias and weights of a ridge logistic regression; ``x`` is n by d, ``y`` 0 or 1."""
+    z = np.column_stack([np.ones(len(x)), x])
+    ridge = np.eye(z.shape[1]) * RIDGE
+    ridge[0, 0] = 1e-6
+    b = np.zeros(z.shape[1])
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-z @ b))
+        gradient = z.T @ (weights * (p - y)) + ridge @ b
+        hessian = (z.T * (weights * p * (1 - p))) @ z + ridge
+        b = b - np.linalg.solve(hessian, gradient)
+    return b
+
+
+def auroc(scores: Floats, labels: Floats) -> float:
+    """Chance that an answerable question scores above an unanswerable one."""
+    ranks = np.argsort(np.argsort(scores)) + 1
+    positives = labels.sum()
+    total = ranks[labels == 1].sum() - positives * (positives + 1) / 2
+    return float(total / (positives * (len(labels) - positives)))
+
+
+def main() -> None:
+    """Fit, and print what the fit is worth on questions it has not seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", type=Path, required=True)
+    args = parser.parse_args()
+    with Library.open(args.library, create=False) as library:
+        found = examples(library)
+    x = np.array([[getattr(example.features, name) for name in NAMES] for example in found])
+    y = np.array([float(example.answerable) for example in found])
+    w = np.array([EXAMPLE_WEIGHTS.get(example.kind, 1.0) for example in found])
+    ids = np.array([example.question for example in found])
+    unseen = np.zeros(len(found))
+    for question in dict.fromkeys(ids):
+        others = ids != question
+        b = fit(x[others], y[others], w[others])
+        unseen[~others] = 1 / (1 + np.exp(-(b[0] + x[~others] @ b[1:])))
+    print(f"{len(found)} examples; AUROC on unseen questions {auroc(unseen, y):.3f}")
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for example, probability in zip(found, unseen, strict=True):
+        kinds[example.kind].append(float(probability))
+    print("share answered at a threshold of")
+    print(f"{'':>14} {'n':>4} {'0.30':>6} {'0.35':>6} {'0.40':>6} {'0.50':>6}")
+    for kind, values in kinds.items():
+        shares = [np.mean(np.array(values) >= t) for t in (0.30, 0.35, 0.40, 0.50)]
+        print(f"{kind:>14} {len(values):>4} " + " ".join(f"{share:6.2f}" for share in shares))
+    b = fit(x, y, w)
+    print(
+        "WEIGHTS =", {name: round(float(v), 2) for name, v in zip(("bias", *NAMES), b, strict=True)}
+    )
+
+
+if __name__ == "__main__":
+    main()
