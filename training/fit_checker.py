@@ -503,7 +503,8 @@ def report(data: Path, per_kind: int = 600) -> str:
     lines += table_of(human, cut)
     lines += ["", "Probes (nothing was chosen on these):", "", *table_of(probes, cut), ""]
     lines += ["Fusion, AUROC on a set that the fitted weights have not seen:", "",
-              "| set | product, nothing fitted (used) | fitted on the other sets |", "|---|---|---|"]  # fmt: skip
+              "| set | product, nothing fitted (used) | fitted on the other sets |",
+              "|---|---|---|"]  # fmt: skip
     for name, m in human.items():
         learned = auroc(learned_out_of_set(human, name), m.labels)
         lines.append(

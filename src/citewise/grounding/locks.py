@@ -210,10 +210,10 @@ def quantities(sentence: SentenceText) -> list[Quantity]:
         elif after < len(tokens):
             follower = tokens[after]
             tight = follower.joint == ""
-            scale = _SCALES.get(follower.text if tight else follower.lower)
+            scale = _SCALES.get(_bare(follower) if tight else follower.lower)
             if scale is not None and (tight or len(follower.text) > 2):
                 value *= scale
-                written += ("" if tight else " ") + follower.text
+                written += ("" if tight else " ") + _bare(follower)
                 after += 1
                 follower = tokens[after] if after < len(tokens) else follower
             if (
@@ -662,7 +662,7 @@ _AXES: tuple[tuple[str, str, str], ...] = (
      "increase increases increased increasing increasingly raise raises raised rise rises rising "
      "grow grows growing growth higher high highest more larger large largest greater great "
      "greatest bigger most maximum maximize maximizes maximizing amplify amplifies expand expands "
-     "upper many gain gains elevated highly",
+     "upper many elevated highly",
      "decrease decreases decreased decreasing reduce reduces reduced reducing reduction reductions "
      "lower lowers lowest low fewer fewest less decline declines declined declining drop drops "
      "dropped fall falls shrink shrinks smaller small smallest cut cuts diminish diminishes "
@@ -670,7 +670,7 @@ _AXES: tuple[tuple[str, str, str], ...] = (
      "alleviate alleviates few loss losses lowered"),
     ("speed",
      "fast faster fastest quick quicker quickly rapid rapidly accelerate accelerates accelerated "
-     "accelerating acceleration speedup speedups speeds",
+     "accelerating acceleration speedup speedups",
      "slow slower slowest slowly slows slowdown slowdowns decelerate decelerates deceleration"),
     ("rank",
      "outperform outperforms outperformed outperforming surpass surpasses surpassed surpassing "
@@ -724,6 +724,14 @@ _NOT_IN_PROSE = frozenset({"presence", "time", "membership", "frequency", "densi
 """Axes trusted only where one word replaces another in the same sentence."""
 
 
+def _direction(tokens: Sequence[Token], at: int) -> tuple[str, int] | None:
+    """Axis and sign of a token; none inside a name (``RoBERTa_Large``)."""
+    token = tokens[at]
+    if at and token.text[0].isupper():
+        return None
+    return _DIRECTION.get(token.lower)
+
+
 def opposite(one: str, other: str) -> bool:
     """True for two words (lower case) that point in opposite directions."""
     a, b = _DIRECTION.get(one), _DIRECTION.get(other)
@@ -734,26 +742,24 @@ def opposite(one: str, other: str) -> bool:
     return len(one) >= 4 and any(other == prefix + one for prefix in _PREFIXES)
 
 
-def _around(tokens: Sequence[Token], at: int) -> frozenset[str]:
-    """Content stems near a token: up to two before it and three after it."""
-    near: list[str] = []
-    count = 0
-    for place in range(at - 1, max(-1, at - 6), -1):
-        word = tokens[place].lower
-        if word not in STOP_WORDS and word not in _DIRECTION:
-            near.append(stem(word))
-            count += 1
-            if count == 2:
+def _around(tokens: Sequence[Token], at: int) -> tuple[str, frozenset[str]]:
+    """What a direction word is about: the next content stem, and all near (2 before, 3 after)."""
+
+    def walk(places: range, most: int) -> list[str]:
+        found: list[str] = []
+        for place in places:
+            word = tokens[place].lower
+            entry = _DIRECTION.get(word)
+            if word in STOP_WORDS or (entry is not None and entry[0] in _GENERAL):
+                continue
+            found.append(stem(word))
+            if len(found) == most:
                 break
-    count = 0
-    for place in range(at + 1, min(len(tokens), at + 7)):
-        word = tokens[place].lower
-        if word not in STOP_WORDS and word not in _DIRECTION:
-            near.append(stem(word))
-            count += 1
-            if count == 3:
-                break
-    return frozenset(near)
+        return found
+
+    after = walk(range(at + 1, min(len(tokens), at + 7)), 3)
+    before = walk(range(at - 1, max(-1, at - 6), -1), 2)
+    return (after[0] if after else ""), frozenset(after + before)
 
 
 def _swapped(claim: SentenceText, one: int, cited: SentenceText, other: int) -> list[Broken]:
@@ -817,6 +823,8 @@ def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
                     continue
                 pair = _DIRECTION.get(ours[one]), _DIRECTION.get(theirs[other])
                 across = pair[0] and pair[1] and pair[0][0] != pair[1][0]
+                if ours[one : one + 2] in (theirs[n : n + 2] for n in range(len(theirs))):
+                    continue  # it stands elsewhere in the same sentence
                 if across and ours[one + 1 : one + 2] != theirs[other + 1 : other + 2]:
                     continue
                 broken.append(
@@ -910,31 +918,34 @@ def _polarity(
 
 
 def _directions(claim: Sequence[SentenceText], aligned: Sequence[SentenceText]) -> list[Broken]:
-    there: list[tuple[str, str, int, frozenset[str]]] = []
+    there: list[tuple[str, str, int, str, frozenset[str], bool]] = []
     for s in aligned:
+        denials = {word for cue in _cues(s) for word in cue.scope}
         for at, token in enumerate(s.tokens):
-            entry = _DIRECTION.get(token.lower)
+            entry = _direction(s.tokens, at)
             if entry is not None:
-                there.append((token.lower, *entry, _around(s.tokens, at)))
+                head, around = _around(s.tokens, at)
+                denied = bool(denials & around) or stem(token.lower) in denials
+                there.append((token.lower, *entry, head, around, denied))
     if not there:
         return []
-    negated = any(_cues(s) for s in (*claim, *aligned))
     broken: list[Broken] = []
     for sentence in claim:
+        own = bool(_cues(sentence))
         for at, token in enumerate(sentence.tokens):
-            entry = _DIRECTION.get(token.lower)
+            entry = _direction(sentence.tokens, at)
             if entry is None or entry[0] in _NOT_IN_PROSE:
                 continue
-            near = _around(sentence.tokens, at)
+            ours, near = _around(sentence.tokens, at)
             same = opposed = 0
-            rival = ""
-            for word, axis, sign, around in there:
-                shared = len(near & around)
+            rival, negated = "", own
+            for word, axis, sign, head, around, denied in there:
+                shared = len(near & around) + (ours != "" and ours == head)
                 if axis == entry[0] and sign != entry[1]:
                     if shared > opposed:
-                        opposed, rival = shared, word
+                        opposed, rival, negated = shared, word, own or denied
                 elif sign == entry[1] and (axis == entry[0] or {axis, entry[0]} <= _GENERAL):
-                    same = max(same, shared + 1)
+                    same = max(same, shared + 1 if shared else 0)
             if opposed >= 2 and opposed >= same and not negated:
                 broken.append(
                     Broken("direction", f"the claim says '{token.lower}', the cited words say "

@@ -74,6 +74,8 @@ _ACCENTS = re.compile(r"[\u0300-\u036f]+")
 _LATEX_ACCENT = re.compile(r"\\[\"'`^=.]\{?(?=[^\W\d_])")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _ESCAPED = re.compile(r"\\([%$&#_{}~^])")
+_LOST_SIM = re.compile(r"(?<![^\W_])sim(?=\d)")
+"""What is left of ``\\sim75`` where a page has dropped the backslash."""
 _THIN_SPACE = re.compile(r"(?<=\d)(?:\\,|\{,\})(?=\d\d\d)")
 _OTHER_ESCAPE = re.compile(r"\\[,;:!\s/\\]?")
 _TIE = re.compile(r"(?<=\S)~(?=\S)")
@@ -143,6 +145,8 @@ def plain(text: str) -> str:
         text = _OTHER_ESCAPE.sub(" ", text)
     if "$" in text or "{" in text or "}" in text:
         text = _BRACES.sub("", text)
+    if "sim" in text:
+        text = _LOST_SIM.sub("~", text)
     text = _SPACE.sub(" ", text)
     text = _TIE.sub(" ", text)
     text = _MARKER.sub("", text)
