@@ -26,6 +26,9 @@ OWN_SHARE = 0.5
 KIND_BONUS = 0.08
 """For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
 
+DEFINITION_BONUS = 0.2
+"""More, for a sentence that says 'X is ...' when it is asked what X is."""
+
 BACKGROUND_PENALTY = 0.06
 """For a sentence before the abstract comes to its own work: mostly others' problems."""
 
@@ -47,7 +50,8 @@ _FUNCTION_WORDS = frozenset(
     " for from by with without and or but not if then than that this these those there it its they"
     " them their he she we you i me my our your one ones any some all every each both also just"
     " only so as into out up over under about between among per via after before more most less"
-    " least very such other another same give gives list name names find show tell describe explain"
+    " least very such other another same wrote written author authors published"
+    " give gives list name names find show tell describe explain"
     " compare paper papers work works study studies method methods approach approaches use used"
     " uses using get gets got make makes made let lets put say says said".split()
 )
@@ -57,6 +61,11 @@ _HOW_MANY = re.compile(
     r"\b(?:how many|number of|what number of)\s+((?:[\w-]+\s+){0,2}?[\w-]+)"
     r"(?=\s+(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would|of|in|on|per|for|to"
     r"|from|with|were|went|takes?|times)\b|[?,.]|$)",
+    re.IGNORECASE,
+)
+_DEFINED = re.compile(
+    r"^(?:what(?:'s| is| are| was)|define|explain what)\s+(?:(?:a|an|the)\s+)?(.{2,60}?)"
+    r"(?:\s+(?:is|are|means))?[?.!]*$",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[\w$][\w$./+-]*")
@@ -121,14 +130,33 @@ def _question_terms(text: str, library: Library) -> _Terms:
     )
 
 
-def _wanted_form(sentence: str, kind: QuestionKind) -> bool:
+def _wanted_form(sentence: str, question: Question) -> bool:
+    """Whether a sentence has the form that the kind of question wants."""
+    kind = question.kind
     if kind is QuestionKind.NUMBER:
         return bool(_FIGURE.search(sentence))
-    if kind in (QuestionKind.DEFINITION, QuestionKind.OVERVIEW, QuestionKind.LIST):
+    if kind is QuestionKind.DEFINITION:
+        return _defines(sentence, question.standalone) or bool(_PROPOSAL.search(sentence))
+    if kind in (QuestionKind.OVERVIEW, QuestionKind.LIST):
         return bool(_PROPOSAL.search(sentence))
     if kind is QuestionKind.COMPARISON:
         return bool(_RESULT.search(sentence))
     return False
+
+
+def _defines(sentence: str, question: str) -> bool:
+    """Whether a sentence says what the thing asked for is ('Speculative decoding is a ...')."""
+    match = _DEFINED.match(question)
+    if match is None:
+        return False
+    thing = re.escape(match[1].strip())
+    return bool(
+        re.search(
+            rf"(?<!\w){thing}s?(?: \([^)]*\))?,? (?:is|are|refers? to|denotes?|means|aims? to)\b",
+            sentence,
+            re.IGNORECASE,
+        )
+    )
 
 
 def _own_work_starts(sentences: Sequence[str]) -> int:
@@ -223,8 +251,12 @@ def select_evidence(
                 + WORDS_WEIGHT * (OWN_SHARE * own + (1 - OWN_SHARE) * shared)
                 + PAPER_WEIGHT * hit.score / best_score
             )
-            if _wanted_form(span.text, question.kind):
+            if _wanted_form(span.text, question):
                 score += KIND_BONUS
+            if question.kind is QuestionKind.DEFINITION and _defines(
+                span.text, question.standalone
+            ):
+                score += DEFINITION_BONUS
             if ordinal < own_work:
                 score -= BACKGROUND_PENALTY
             if _AUXILIARY.search(span.text):

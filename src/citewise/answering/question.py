@@ -27,6 +27,7 @@ _MANY = (
 _LIST = re.compile(
     rf"^(?:which|what|are there(?: any)?)\s+(?:[\w-]+\s+){{0,4}}{_MANY}\b"
     r"|^(?:which|what|who) of (?:them|these|those)\b"
+    rf"|^(?:[\w-]+\s+){{0,3}}{_MANY} (?:about|on|for|that|which|with|using|of|in)\b"
     rf"|^(?:list|name|enumerate)\b|^(?:find|show|give)\b.{{0,40}}\b(?:all|every|{_MANY})\b"
     r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,2}"
     r"(?:papers|works|studies|methods)\b)"

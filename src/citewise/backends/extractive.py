@@ -24,6 +24,31 @@ _CONNECTIVE = re.compile(
     r"|likewise|subsequently|by contrast|together|and|but|so),?\s+(?=\S)",
     re.IGNORECASE,
 )
+_PURPOSE = re.compile(
+    r"^to (?:address|tackle|overcome|solve|mitigate|remedy|alleviate|fill|bridge|achieve|meet"
+    r"|handle|resolve|counter|combat|close|do|answer|support|reali[sz]e|reduce|improve|accomplish)"
+    r"\s+(?:(?:all |both )?(?:this|these|those|that|such|it|them|so)\b"
+    r"|the (?:above|former|latter)\b)[^,]{0,60},\s+"
+    r"|^(?:addressing|motivated by|inspired by|building (?:up)?on|following|leveraging|given)"
+    r"\s+(?:this|these|those|that|such|it|them)\b[^,]{0,60},\s+",
+    re.IGNORECASE,
+)
+_FIGURE = re.compile(
+    r"(?<![\w.])(?:[$€£]\s?)?\d+(?:[.,]\d+)*(?:\s?[-–]\s?\d+(?:[.,]\d+)*)?"
+    r"(?:\s?\\?%|\s?\$?\\times\$?|\s?×|\s?times\b|x\b|[KMBT]\b"
+    r"|[\s-]?(?:percent(?:age points?)?|points?|fps|FPS|[GMKT]B|[mnu]?s\b|seconds?|minutes?"
+    r"|hours?|days?|weeks?|bits?|billion|million|thousand|tokens?|papers?|GPU hours)\b)?"
+)
+_UNIT_CUES = (
+    (re.compile(r"percent|share|fraction|accuracy|rate|reduc|sav", re.IGNORECASE), re.compile("%")),
+    (
+        re.compile(r"speed-?up|faster|how many times|by what factor|times", re.IGNORECASE),
+        re.compile(r"x$|×|times"),
+    ),
+    (re.compile(r"\bfps\b|frames? per|how fast", re.IGNORECASE), re.compile("fps|FPS|x$|times")),
+    (re.compile(r"memory|storage|size|vram", re.IGNORECASE), re.compile("[GMKT]B|%|x$|times")),
+    (re.compile(r"how long|latency|time\b", re.IGNORECASE), re.compile("s$|hour|minute|day")),
+)
 _NEEDS_COMMA = frozenset(
     "also then first second third yet still instead together and but so overall thus hence".split()
 )
@@ -66,6 +91,11 @@ _NEAR = {
 _NEAR_OTHERWISE = 0.95
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 6, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 2
+_FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2}
+"""An overview or a list does not end with the first paper, if others come anywhere near."""
+_NEAR_AT_LEAST = 0.55
+_SENTENCE_NEAR = 0.7
+"""A further sentence of a paper is told when it scores this share of the paper's best."""
 _FEWEST_WORDS = 5
 """A shorter sentence ('Efficiency.') says nothing by itself."""
 
@@ -84,6 +114,8 @@ def standing_alone(sentence: str, paper: Paper) -> tuple[str, bool]:
         if word in _NEEDS_COMMA and "," not in match.group():
             break
         text = text[match.end() :]
+    if purpose := _PURPOSE.match(text):
+        text = text[purpose.end() :]
     subject = _SUBJECT.match(text)
     if subject:
         return f"[{display_name(paper)}]{text[subject.end() :]}", False
@@ -112,7 +144,15 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
         if len(named) > 1:
             return named[: _MOST_PAPERS[kind] + 1]
     least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
-    near = [group for group in ranked if group[0].score >= least]
+    near = [
+        group
+        for place, group in enumerate(ranked)
+        if group[0].score >= least
+        or (
+            place < _FEWEST_PAPERS.get(kind, 1)
+            and group[0].score >= ranked[0][0].score * _NEAR_AT_LEAST
+        )
+    ]
     return near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)]
 
 
@@ -137,7 +177,8 @@ class ExtractiveBackend:
         if kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
             yield from self._listed(groups, _SENTENCES[kind])
         else:
-            yield from self._sections(groups, _SENTENCES[kind])
+            asked = task.question.standalone if kind is QuestionKind.NUMBER else None
+            yield from self._sections(groups, _SENTENCES[kind], asked)
         return Usage()
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
@@ -145,16 +186,41 @@ class ExtractiveBackend:
             parts = list(self._sentences(group[: sentences * 2], sentences))
             yield f"- **{group[0].paper.title}** — {' '.join(parts)}\n"
 
-    def _sections(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
-        for group in groups:
+    @staticmethod
+    def _with_figure(text: str, question: str) -> str:
+        """The sentence with the figure that answers the question in bold, if one stands out.
+
+        The figure with the unit asked for and most of the question's words around it.
+        """
+        asked = {word.lower() for word in re.findall(r"[A-Za-z]{3,}", question)}
+        wanted = [unit for cue, unit in _UNIT_CUES if cue.search(question)]
+        best: tuple[float, int, int] | None = None
+        for match in _FIGURE.finditer(text):
+            around = text[max(0, match.start() - 60) : match.end() + 60]
+            near = {word.lower() for word in re.findall(r"[A-Za-z]{3,}", around)}
+            score = len(asked & near) + 2.0 * any(unit.search(match.group()) for unit in wanted)
+            if best is None or score > best[0]:
+                best = (score, match.start(), match.end())
+        if best is None or best[0] <= 0:
+            return text
+        figure = text[best[1] : best[2]].rstrip()
+        return f"{text[: best[1]]}**{figure}**{text[best[1] + len(figure) :]}"
+
+    def _sections(
+        self, groups: Sequence[Sequence[Evidence]], sentences: int, figure_for: str | None
+    ) -> Iterator[str]:
+        """A heading and sentences for each paper; the first figure asked for is in bold."""
+        for place, group in enumerate(groups):
             yield f"**{group[0].paper.title}**\n\n"
-            for part in self._sentences(group, sentences):
+            for at, part in enumerate(self._sentences(group, sentences)):
+                if figure_for and place == 0 and at == 0:
+                    part = self._with_figure(part, figure_for)
                 yield part + " "
             yield "\n\n"
 
     def _sentences(self, group: Sequence[Evidence], most: int) -> Iterator[str]:
         """The best sentence first, the others after it in the order of the abstract."""
-        chosen = list(group[:most])
+        chosen = [item for item in group[:most] if item.score >= group[0].score * _SENTENCE_NEAR]
         ordered = [chosen[0], *sorted(chosen[1:], key=lambda item: item.ordinal)]
         said: set[int] = set()
         for position, item in enumerate(ordered):
