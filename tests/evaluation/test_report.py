@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,14 @@ import pytest
 
 from citewise.errors import UsageError
 from citewise.evaluation.measures import BETTER
-from citewise.evaluation.report import expected_figures, gate, markdown, text_table
+from citewise.evaluation.report import (
+    expected_figures,
+    gate,
+    markdown,
+    read_summary,
+    text_table,
+    write,
+)
 from citewise.types import Json
 
 
@@ -94,3 +103,19 @@ def test_the_page_shows_the_same_and_where_it_came_from() -> None:
     assert "| near_miss | 10 | 0.70 |" in page
     assert "- commit: `0123456789ab+changes`" in page
     assert "- code: `ffffffffffff`" in page
+
+
+def test_the_page_is_made_from_the_folders_of_runs(tmp_path: Path) -> None:
+    write(summary(nugget_recall=0.814), tmp_path / "a")
+    write({**summary(aurc=0.2), "set": "first"}, tmp_path / "b")
+    folders = [str(tmp_path / name) for name in "ab"]
+    made = subprocess.run(
+        [sys.executable, "-m", "citewise.evaluation.report", *folders],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == markdown([read_summary(tmp_path / name) for name in "ab"])
+    assert "## questions, first, extractive" in made.stdout
+    with pytest.raises(UsageError, match="holds no finished run"):
+        read_summary(tmp_path)

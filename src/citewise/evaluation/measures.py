@@ -588,7 +588,7 @@ def summarise(rows: Sequence[Row], *, resamples: int = RESAMPLES) -> dict[str, F
     Whole clusters (questions about the same paper) are drawn with replacement, ``resamples``
     times with a fixed seed, for questions on one paper succeed and fail together.
     """
-    # An answer to what cannot be answered is never a correct one.
+    # Declining what cannot be answered is correct, and yet no correct answer.
     rows = [
         Row(row.kind, row.cluster, {**row.scores, "correct_answer": _correct_answer(row)})
         for row in rows
@@ -626,8 +626,7 @@ def summarise(rows: Sequence[Row], *, resamples: int = RESAMPLES) -> dict[str, F
 
 
 def _correct_answer(row: Row) -> float:
-    good = row.answerable and _is(row, "answered")
-    return (row.scores.get("correct") or 0.0) if good else 0.0
+    return (row.scores.get("correct") or 0.0) if _is(row, "answered") else 0.0
 
 
 def _figure(value: float, samples: Floats, n: int) -> Figure:
