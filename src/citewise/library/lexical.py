@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import tantivy
@@ -18,6 +20,7 @@ TITLE_BOOST = 0.5
 
 _WRITER_HEAP_BYTES = 64_000_000
 _ANALYZER = "citewise_en"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def _analyzer() -> tantivy.TextAnalyzer:
@@ -41,26 +44,38 @@ class LexicalIndex:
         builder.add_text_field("paper_id", stored=True, fast=True, tokenizer_name="raw")
         builder.add_text_field("title", tokenizer_name=_ANALYZER)
         builder.add_text_field("body", tokenizer_name=_ANALYZER)
+        self._folder = folder
         self._schema = builder.build()
         self._analyze = _analyzer().analyze
         self._write_lock = threading.Lock()
-        try:
+        with self._explained("read"):
             folder.mkdir(parents=True, exist_ok=True)
             self._index = tantivy.Index(self._schema, path=str(folder))
+        self._index.register_tokenizer(_ANALYZER, _analyzer())
+
+    @contextmanager
+    def _explained(self, deed: str) -> Iterator[None]:
+        try:
+            yield
         except (ValueError, OSError) as error:
+            if "No space left" in str(error):
+                raise LibraryError(
+                    f"The disk that holds {self._folder} is full ({error}). What was acknowledged "
+                    "is kept; free some space and run the same command again."
+                ) from error
             raise LibraryError(
-                f"The word index in {folder} cannot be read ({error}). "
+                f"The word index in {self._folder} cannot be {deed} ({error}). "
                 "`citewise doctor --repair` makes it again from the papers."
             ) from error
-        self._index.register_tokenizer(_ANALYZER, _analyzer())
 
     def terms(self, text: str) -> list[str]:
         """The stemmed words of ``text`` as they stand in the index, without stop words."""
-        return list(self._analyze(text))
+        # A broken character of a terminal's input has no UTF-8 form.
+        return list(self._analyze(_SURROGATES.sub(" ", text)))
 
     def update(self, papers: Iterable[tuple[str, str, str]], forget: Sequence[str] = ()) -> None:
         """Index (id, title, abstract) and forget other ids, in one commit."""
-        with self._write_lock:
+        with self._write_lock, self._explained("written to"):
             writer = self._index.writer(_WRITER_HEAP_BYTES, 1)
             for paper_id in forget:
                 writer.delete_documents_by_term("paper_id", paper_id)
@@ -73,11 +88,12 @@ class LexicalIndex:
                 writer.add_document(document)
             writer.commit()
             writer.wait_merging_threads()
-        self._index.reload()
+        self.reload()
 
     def reload(self) -> None:
         """See what another process has written."""
-        self._index.reload()
+        with self._explained("read"):
+            self._index.reload()
 
     def search(
         self, query: str, limit: int, allowed: Sequence[str] | None = None
@@ -111,11 +127,13 @@ class LexicalIndex:
                     (tantivy.Occur.Must, tantivy.Query.boost_query(within, 0.0)),
                 ]
             )
-        searcher = self._index.searcher()
-        found = searcher.search(parsed, limit, count=False).hits
-        return [
-            (str(searcher.doc(address)["paper_id"][0]), float(score)) for score, address in found
-        ]
+        with self._explained("read"):
+            searcher = self._index.searcher()
+            found = searcher.search(parsed, limit, count=False).hits
+            return [
+                (str(searcher.doc(address)["paper_id"][0]), float(score))
+                for score, address in found
+            ]
 
     def document_frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """In how many papers each stemmed word stands."""

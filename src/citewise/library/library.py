@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -30,7 +32,7 @@ from citewise.errors import (
 from citewise.library.embedding import Embedder, MiniLM
 from citewise.library.indexing import embed_papers
 from citewise.library.lexical import LEXICAL_RULE, LexicalIndex
-from citewise.library.papers import SCHEMA_VERSION, PaperStore, SentenceRow
+from citewise.library.papers import SCHEMA_VERSION, Index, PaperStore, SentenceRow, day_range
 from citewise.library.passages import PASSAGE_RULE, sentence_spans
 from citewise.library.retrieval import Retriever
 from citewise.library.vectors import VectorIndex
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("citewise")
 
 PAPERS_FILE = "papers.sqlite"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WRITE_BATCH = 500
 _EMBED_BATCH = 64
 _FINISH_AT_OPENING = 2_000
@@ -116,11 +119,13 @@ class Library:
         self.embedder = embedder
         self.fingerprint = fingerprint_of(embedder)
         self._store = store
+        self._heal(path, store)
         self._lexical = LexicalIndex(path / "lexical")
         self._vectors = VectorIndex(path / "vectors")
         self._retriever = Retriever(store, self._lexical, self._vectors, embedder)
         self._lock = FileLock(str(path / "writer.lock"))
-        self._version = store.version
+        self._refreshing = threading.Lock()
+        self._seen_of_others = store.changes_by_others()
 
     @classmethod
     def open(
@@ -140,19 +145,26 @@ class Library:
         folder = Path(path) if path is not None else default_path()
         store = cls._open_store(folder, create)
         try:
-            library = cls(folder, store, embedder or MiniLM())
-            library._check_fingerprint()
-            library._finish(on_progress)
+            chosen = embedder or MiniLM()
+            cls._check_fingerprint(folder, store, chosen)
+            library = cls(folder, store, chosen)
         except BaseException:
             store.close()
+            raise
+        try:
+            library._finish(on_progress)
+        except BaseException:
+            library.close()
             raise
         return library
 
     @staticmethod
     def _open_store(folder: Path, create: bool) -> PaperStore:
-        if folder.exists() and not folder.is_dir():
-            raise NotALibraryError(f"{folder} is a file, not a library folder.")
         try:
+            if folder.exists() and not folder.is_dir():
+                raise NotALibraryError(
+                    f"{folder} is a file, not a library folder. Name a folder with --library."
+                )
             filled = folder.is_dir() and any(folder.iterdir())
             if filled and not (folder / PAPERS_FILE).is_file():
                 raise NotALibraryError(
@@ -165,22 +177,45 @@ class Library:
                     raise PermissionError(13, "permission denied")
         except OSError as error:
             raise LibraryError(
-                f"The library folder {folder} cannot be written to ({error.strerror}). Name "
+                f"The library folder {folder} cannot be used ({error.strerror}). Name "
                 "another one with --library, or mend its permissions."
             ) from error
         return PaperStore(folder / PAPERS_FILE, create=create)
 
-    def _check_fingerprint(self) -> None:
-        known = self._store.meta("fingerprint")
+    @staticmethod
+    def _check_fingerprint(folder: Path, store: PaperStore, embedder: Embedder) -> None:
+        known = store.meta("fingerprint")
         if known is None:
-            self._store.set_meta("fingerprint", self.fingerprint)
-            self._store.set_meta("embedder", self.embedder.fingerprint)
-        elif known != self.fingerprint:
+            store.set_meta("fingerprint", fingerprint_of(embedder))
+            store.set_meta("embedder", embedder.fingerprint)
+        elif known != fingerprint_of(embedder):
+            made_with = store.meta("embedder")
+            what = (
+                "other rules" if made_with == embedder.fingerprint else f"the embedder {made_with}"
+            )
             raise FingerprintError(
-                f"The library {self.path} was made with {self._store.meta('embedder')} and other "
-                f"rules than this citewise ({self.embedder.fingerprint}). Its papers are whole; "
+                f"The library {folder} was made with {what} than this citewise uses"
+                f" ({embedder.fingerprint}). Its papers are whole; "
                 "`citewise doctor --repair` makes its indexes again."
             )
+
+    @staticmethod
+    def _heal(folder: Path, store: PaperStore) -> None:
+        """An index whose folder is gone is made again from the papers."""
+        books: tuple[tuple[Index, str], ...] = (("lexical", "lexical"), ("dense", "vectors"))
+        gone = [
+            index for index, name in books if not (folder / name).is_dir() and store.claims(index)
+        ]
+        if not gone:
+            return
+        try:
+            with _held(FileLock(str(folder / "writer.lock")), folder):
+                for index in gone:
+                    logger.warning("the %s index of %s is gone: it is made again", index, folder)
+                    store.reset_index(index)
+        except LibraryLockedError:
+            # Whoever holds the lock is making it.
+            logger.info("another process is filling %s: using what is there", folder)
 
     @classmethod
     def repair(
@@ -193,19 +228,35 @@ class Library:
         """Make both indexes of a library again from its papers, and open it."""
         folder = Path(path) if path is not None else default_path()
         store = cls._open_store(folder, create=False)
-        chosen = embedder or MiniLM()
-        lock = FileLock(str(folder / "writer.lock"))
-        with _held(lock, folder):
-            store.reset_index("lexical")
-            store.reset_index("dense")
-            store.set_meta("fingerprint", fingerprint_of(chosen))
-            store.set_meta("embedder", chosen.fingerprint)
+        try:
+            chosen = embedder or MiniLM()
+            with _held(FileLock(str(folder / "writer.lock")), folder):
+                # The folders go first: killed right after, the library finds them gone at its next
+                # opening. Reset first, it would take old entries for new ones.
+                aside = folder / "replaced"
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.mkdir()
+                for name in ("lexical", "vectors"):
+                    if (folder / name).exists():
+                        (folder / name).rename(aside / name)
+                store.reset_index("lexical")
+                store.reset_index("dense")
+                store.set_meta("embedder", chosen.fingerprint)
+                store.set_meta("fingerprint", fingerprint_of(chosen))
+                shutil.rmtree(aside, ignore_errors=True)
+        except OSError as error:
+            raise LibraryError(
+                f"The library folder {folder} cannot be written to ({error.strerror}). Mend its "
+                "permissions, or free some space."
+            ) from error
+        finally:
             store.close()
-            for name in ("lexical", "vectors"):
-                if (folder / name).is_dir():
-                    shutil.rmtree(folder / name)
-        library = cls.open(folder, embedder=chosen, create=False)
-        library.embed(on_progress)
+        library = cls.open(folder, embedder=chosen, create=False, on_progress=on_progress)
+        try:
+            library.embed(on_progress)
+        except BaseException:
+            library.close()
+            raise
         return library
 
     # -- papers in ---------------------------------------------------------------------------
@@ -239,8 +290,13 @@ class Library:
         with _held(self._lock, self.path):
             stream = iter(records)
             while batch := list(islice(stream, _WRITE_BATCH)):
-                rejected += [record for record in batch if isinstance(record, Rejection)]
-                papers = [record for record in batch if isinstance(record, Paper)]
+                papers = []
+                for record in batch:
+                    refused = record if isinstance(record, Rejection) else _refusal(record)
+                    if refused is not None:
+                        rejected.append(refused)
+                    elif isinstance(record, Paper):
+                        papers.append(record)
                 outcomes = self._store.write(
                     [
                         (paper, identity_keys(paper), tuple(sentence_spans(paper.abstract)))
@@ -254,7 +310,6 @@ class Library:
                 if on_progress:
                     on_progress(Progress("reading", sum(counts.values()) + len(rejected), None))
             self._embed(on_progress)
-        self._version = self._store.version
         return replace(
             report,
             added=counts["added"],
@@ -270,7 +325,7 @@ class Library:
         with _held(self._lock, self.path):
             removed = self._store.remove(list(ids))
             self._index_words()
-            self._embed(None)
+            self._forget_vectors()
         return removed
 
     def embed(self, on_progress: OnProgress | None = None) -> int:
@@ -290,6 +345,7 @@ class Library:
         try:
             with _held(self._lock, self.path):
                 self._index_words()
+                self._forget_vectors()
                 if left <= _FINISH_AT_OPENING:
                     self._embed(on_progress)
         except LibraryLockedError:
@@ -307,12 +363,15 @@ class Library:
             self._store.mark_lexical([paper.id for paper in papers])
             self._store.forgotten("lexical", stale)
 
-    def _embed(self, on_progress: OnProgress | None) -> None:
+    def _forget_vectors(self) -> None:
         stale = self._store.stale_entries("dense")
         if stale:
             nothing = np.zeros((0, self.embedder.dimensions), np.float32)
             self._vectors.update([], [], nothing, stale)
             self._store.forgotten("dense", stale)
+
+    def _embed(self, on_progress: OnProgress | None) -> None:
+        self._forget_vectors()
         total = self._store.count_missing("dense")
         done = 0
         if not total:
@@ -331,7 +390,9 @@ class Library:
         sentences = self._store.sentences([paper.id for paper in papers])
         spans = {paper_id: row.spans for paper_id, row in sentences.items()}
         embedded = embed_papers(papers, spans, self.embedder)
-        # Vectors first, books second: killed in between, the same rows are written once more.
+        # Intent, vectors, books: killed in between, the same rows are written once more,
+        # or forgotten if their paper has changed meanwhile.
+        self._store.intend_dense([row.id for row in embedded.rows])
         self._vectors.update(
             [row.id for row in embedded.rows],
             [row.paper_id for row in embedded.rows],
@@ -372,11 +433,14 @@ class Library:
 
     def _refresh(self) -> None:
         """See what another process has written since the last look."""
-        version = self._store.version
-        if version != self._version:
-            self._lexical.reload()
-            self._vectors.reload()
-            self._version = version
+        if self._store.changes_by_others() <= self._seen_of_others:
+            return
+        with self._refreshing:
+            changes = self._store.changes_by_others()
+            if changes > self._seen_of_others:
+                self._lexical.reload()
+                self._vectors.reload()
+                self._seen_of_others = changes
 
     def paper(self, paper_id: str) -> Paper:
         """One paper with its places; raises PaperNotFoundError."""
@@ -431,7 +495,7 @@ class Library:
             earliest=bounds[0] if bounds else None,
             latest=bounds[1] if bounds else None,
             undated=papers - self._store.count("dated"),
-            disk_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+            disk_bytes=_disk_bytes(self.path),
             embedder=self.embedder.fingerprint,
             fingerprint=self.fingerprint,
         )
@@ -479,6 +543,36 @@ class Library:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _refusal(paper: Paper) -> Rejection | None:
+    """Why a paper that no reader has checked cannot be kept, or None."""
+    reason = None
+    texts = (paper.id, paper.title, paper.abstract, *paper.authors)
+    if not paper.id:
+        reason = "the paper has no id"
+    elif not paper.abstract.strip():
+        reason = "the paper has no abstract"
+    elif any(not text.isascii() and _SURROGATE.search(text) for text in texts):
+        reason = "the paper holds half a character (a lone surrogate)"
+    elif paper.published is not None:
+        try:
+            day_range(paper.published)
+        except ValueError as error:
+            reason = str(error)
+    if reason is None:
+        return None
+    place = paper.places[0] if paper.places else None
+    return Rejection(place.file if place else "-", place.line if place else 0, reason, paper.title)
+
+
+def _disk_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        # An index merges its files at any time.
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 @contextmanager

@@ -9,8 +9,10 @@ plain, so that a server database can take its place.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.errors import LibraryError, NotALibraryError
+from citewise.errors import FingerprintError, LibraryError, NotALibraryError
 from citewise.library.passages import Offsets
 from citewise.types import Filters, Paper, Place, sha256_of
 
@@ -59,6 +61,7 @@ CREATE TABLE forget (
 );
 """
 
+_JOURNAL_SECONDS = 30.0
 _SAME_PAPER_JACCARD = 0.3
 """Share of words from which two abstracts under one id are taken for versions of one paper."""
 
@@ -68,20 +71,20 @@ _COLUMNS = (
 )
 
 
+_DATE = re.compile(r"(\d{4})(?:-(0?[1-9]|1[0-2])(?:-(0?[1-9]|[12]\d|3[01]))?)?", re.ASCII)
+
+
 def day_range(date: str) -> tuple[int, int]:
     """First and last day of an ISO 8601 date of any precision, as YYYYMMDD numbers.
 
     Raises ValueError when the text is not such a date.
     """
-    parts = date.split("-")
-    if not 1 <= len(parts) <= 3 or not all(part.isdigit() for part in parts) or len(parts[0]) != 4:
+    match = _DATE.fullmatch(date)
+    if match is None:
         raise ValueError(f"{date!r} is not a date; write 2024, 2024-10 or 2024-10-12")
-    year = int(parts[0]) * 10_000
-    month = int(parts[1]) * 100 if len(parts) > 1 else 0
-    day = int(parts[2]) if len(parts) > 2 else 0
-    if (month and not 100 <= month <= 1200) or (day and not 1 <= day <= 31):
-        raise ValueError(f"{date!r} is not a date; write 2024, 2024-10 or 2024-10-12")
-    return year + (month or 100) + (day or 1), year + (month or 1200) + (day or 31)
+    year = int(match[1]) * 10_000
+    first = year + int(match[2] or 1) * 100 + int(match[3] or 1)
+    return first, year + int(match[2] or 12) * 100 + int(match[3] or 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,27 +134,43 @@ class PaperStore:
         """
         self._path = path
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._all_lock = threading.Lock()
+        self._own_changes = 0
         if not create and not path.is_file():
             raise NotALibraryError(
                 f"{path.parent} is not a citewise library: it has no {path.name}. "
                 "Fill one with `citewise ingest PATH --library DIR`."
             )
         try:
-            found = self._connection().execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'papers'"
-            )
-            if found.fetchone() is None:
-                if not create:
-                    raise NotALibraryError(f"{path} is a database, but not a citewise library.")
-                with self._transaction() as db:
+            self._prepare(create)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise self._explained(error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, create: bool) -> None:
+        tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'papers'"
+        if not self._rows(tables):
+            if not create:
+                raise NotALibraryError(f"{self._path} is a database, but not a citewise library.")
+            with self._transaction() as db:
+                # Another process may have made them meanwhile.
+                if db.execute(tables).fetchone() is None:
                     for statement in _TABLES.split(";"):
                         if statement.strip():
                             db.execute(statement)
                     db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
-        except sqlite3.DatabaseError as error:
-            raise self._explained(error) from error
+        schema = self.meta("schema")
+        if schema is None or not schema.isdigit():
+            raise NotALibraryError(f"{self._path} is a database, but not a citewise library.")
+        if int(schema) > SCHEMA_VERSION:
+            raise FingerprintError(
+                f"The library {self._path.parent} was made by a later citewise (schema {schema}, "
+                f"this one knows {SCHEMA_VERSION}). Update citewise to use it."
+            )
 
     def _explained(self, error: sqlite3.Error) -> LibraryError:
         if "not a database" in str(error) or "malformed" in str(error):
@@ -174,29 +193,55 @@ class PaperStore:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            # Closing happens from the thread that closes the library.
+            # Closing happens from another thread than the one that uses it.
             connection = sqlite3.connect(
                 self._path, timeout=30.0, isolation_level=None, check_same_thread=False
             )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
+            try:
+                self._set_up(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._local.connection = connection
             with self._all_lock:
-                self._all.append(connection)
+                for thread, unused in self._all:
+                    if not thread.is_alive():
+                        unused.close()
+                self._all = [pair for pair in self._all if pair[0].is_alive()]
+                self._all.append((threading.current_thread(), connection))
         return connection
+
+    @staticmethod
+    def _set_up(connection: sqlite3.Connection) -> None:
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # SQLite does not wait by itself when two processes make a database's journal at once.
+        deadline = time.monotonic() + _JOURNAL_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.02)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self._connection()
         try:
+            db = self._connection()
             db.execute("BEGIN IMMEDIATE")
+            own = self._own_changes
             try:
                 yield db
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                self._own_changes = own
+                # A full disk has rolled back already.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
-            db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             raise self._explained(error) from error
 
@@ -209,7 +254,7 @@ class PaperStore:
     def close(self) -> None:
         """Close every thread's connection."""
         with self._all_lock:
-            for connection in self._all:
+            for _, connection in self._all:
                 connection.close()
             self._all.clear()
         self._local = threading.local()
@@ -231,8 +276,15 @@ class PaperStore:
         """Grows with every change to the papers or their indexes, by whichever process."""
         return int(self.meta("version") or 0)
 
-    @staticmethod
-    def _touch(db: sqlite3.Connection) -> None:
+    def changes_by_others(self) -> int:
+        """Like ``version``, but only what was not changed through this object."""
+        # In this order a change of our own, under way in another thread, is never taken for theirs.
+        version = self.version
+        return version - self._own_changes
+
+    def _touch(self, db: sqlite3.Connection) -> None:
+        # The database's write lock is held here, so one thread at a time counts.
+        self._own_changes += 1
         db.execute(
             "INSERT INTO meta VALUES ('version', '1') ON CONFLICT (key) DO UPDATE"
             " SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)"
@@ -251,11 +303,12 @@ class PaperStore:
         outcomes: list[Outcome] = []
         met: set[str] = set()
         with self._transaction() as db:
+            before = db.total_changes
             for paper, keys, sentences in papers:
                 outcome, paper_id = self._write_one(db, paper, keys, sentences, seen | met)
                 met.add(paper_id)
                 outcomes.append(outcome)
-            if any(outcome != "unchanged" for outcome in outcomes):
+            if db.total_changes != before:
                 self._touch(db)
         seen |= met
         return outcomes
@@ -269,14 +322,22 @@ class PaperStore:
         seen: set[str],
     ) -> tuple[Outcome, str]:
         marks = ",".join("?" * len(keys))
-        row = db.execute(f"SELECT paper_id FROM identities WHERE key IN ({marks})", keys).fetchone()
+        rows = db.execute(
+            "SELECT id FROM papers WHERE id IN"
+            f" (SELECT paper_id FROM identities WHERE key IN ({marks})) ORDER BY rowid",
+            keys,
+        ).fetchall()
+        row = rows[0] if rows else None
         if row is None:
             paper, row = self._own_id(db, paper)
         if row is None:
             self._insert(db, paper, sentences)
             self._add_places(db, paper, paper.id, keys)
             return "added", paper.id
-        old = self._papers(db, [row[0]])[row[0]]
+        held = old = self._papers(db, [row[0]])[row[0]]
+        for (other,) in rows[1:]:
+            # This record shows that what came as two papers is one.
+            old = self._join(db, old, other)
         merged = _is_better(paper, old)
         # The text that a place has shown before is no news, even if another place has since
         # shown a later one: otherwise two sources would overwrite each other at every ingest.
@@ -292,11 +353,24 @@ class PaperStore:
                 (json.dumps(sentences), old.id),
             )
             return "updated", old.id
-        if merged != old:
+        if merged != held:
             self._update(db, merged)
         if old.id in seen:
             return "duplicate", old.id
-        return ("updated" if merged != old else "unchanged"), old.id
+        return ("updated" if merged != held or len(rows) > 1 else "unchanged"), old.id
+
+    def _join(self, db: sqlite3.Connection, paper: Paper, other_id: str) -> Paper:
+        """``paper`` with what another paper of the library knows, whose places it takes over."""
+        other = self._papers(db, [other_id])[other_id]
+        db.execute(
+            "INSERT OR IGNORE INTO places SELECT ?, source, file, line, text_sha256 FROM places"
+            " WHERE paper_id = ?",
+            (paper.id, other_id),
+        )
+        db.execute("UPDATE identities SET paper_id = ? WHERE paper_id = ?", (paper.id, other_id))
+        self._forget(db, other_id)
+        db.execute("DELETE FROM papers WHERE id = ?", (other_id,))
+        return _is_better(other, paper)
 
     def _own_id(self, db: sqlite3.Connection, paper: Paper) -> tuple[Paper, Any]:
         """The paper and the row of the same id, if that is the same paper.
@@ -359,7 +433,9 @@ class PaperStore:
     ) -> None:
         sha256 = sha256_of(f"{paper.title}\n{paper.abstract}")
         db.executemany(
-            "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO places VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (paper_id, source, file, line) DO UPDATE"
+            " SET text_sha256 = excluded.text_sha256 WHERE text_sha256 <> excluded.text_sha256",
             [(paper_id, place.source, place.file, place.line, sha256) for place in paper.places],
         )
         db.executemany(
@@ -416,6 +492,16 @@ class PaperStore:
         """How many papers an index does not hold yet."""
         return int(self._rows(f"SELECT COUNT(*) FROM papers WHERE {index} = 0")[0][0])
 
+    def intend_dense(self, passages: Sequence[str]) -> None:
+        """These passages are about to be written: forgotten again unless ``mark_dense`` follows.
+
+        Otherwise a process killed in between would leave entries that no book knows of.
+        """
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO forget VALUES ('dense', ?)", [(id_,) for id_ in passages]
+            )
+
     def mark_lexical(self, ids: Sequence[str]) -> None:
         """The lexical index holds these papers."""
         with self._transaction() as db:
@@ -446,6 +532,10 @@ class PaperStore:
                     (stored, paper_id),
                 )
             self._touch(db)
+
+    def claims(self, index: Index) -> bool:
+        """Whether any paper is said to be in an index."""
+        return bool(self._rows(f"SELECT EXISTS (SELECT 1 FROM papers WHERE {index} = 1)")[0][0])
 
     def reset_index(self, index: Index) -> None:
         """Every paper is missing from an index again; what it had to forget is moot."""
@@ -610,9 +700,12 @@ def _where(filters: Filters) -> tuple[str, list[object]]:
         clauses.append("id IN (SELECT paper_id FROM places WHERE source = ?)")
         values.append(filters.source)
     if filters.author:
-        clauses.append("authors LIKE ? ESCAPE '\\'")
-        escaped = filters.author.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        values.append(f"%{escaped}%")
+        # SQL's own lower() knows the case of ASCII letters only.
+        fold = "lower" if filters.author.isascii() else "casefold"
+        clauses.append(
+            f"EXISTS (SELECT 1 FROM json_each(authors) WHERE instr({fold}(value), ?) > 0)"
+        )
+        values.append(filters.author.casefold())
     if filters.papers:
         # One bound value, however many ids.
         clauses.append("id IN (SELECT value FROM json_each(?))")

@@ -2,14 +2,17 @@
 
 What Chroma 1.5 does otherwise than one expects, and what is done about it: the default space is
 L2 (cosine is asked for), ``add`` ignores an id that exists (``upsert`` is used), a call takes at
-most 5,461 rows (batches), and a client that has queried never sees another process's additions in
-``query`` (``reload`` opens anew).
+most 5,461 rows (batches), a filter of more than 32,766 values fails (it is applied here instead),
+a client that has queried never sees another process's additions in ``query`` (``reload`` opens
+anew), and all clients of a process on one path share one engine that outlives them (each index
+takes an engine of its own, and stops it).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,11 +22,14 @@ from numpy.typing import NDArray
 from citewise.errors import LibraryError
 
 if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection
+    from chromadb.config import System
 
 _COLLECTION = "passages"
 _MOST_ROWS_A_CALL = 5_000
+_MOST_VALUES_A_FILTER = 10_000
+"""Above this the neighbours are filtered here: Chroma binds each value to an SQL variable."""
+_OPENING = threading.Lock()
 
 
 class VectorIndex:
@@ -33,34 +39,34 @@ class VectorIndex:
         """Open or create the index in ``folder``; Chroma is imported only at first use."""
         self._folder = folder
         self._lock = threading.RLock()
-        self._client: ClientAPI | None = None
+        self._engine: System | None = None
         self._passages: Collection | None = None
 
     def _collection(self) -> Collection:
         with self._lock:
             if self._passages is None:
-                # 1.4 s of import: reading a library's books must not pay for it.
-                import chromadb  # noqa: PLC0415
-                from chromadb.config import Settings  # noqa: PLC0415
-
-                try:
+                with self._explained("opened"):
                     self._folder.mkdir(parents=True, exist_ok=True)
-                    self._client = chromadb.PersistentClient(
-                        path=str(self._folder),
-                        settings=Settings(anonymized_telemetry=False, allow_reset=False),
-                    )
-                    self._passages = self._client.get_or_create_collection(
-                        _COLLECTION,
-                        configuration={"hnsw": {"space": "cosine"}},
-                        embedding_function=None,
-                    )
-                # Chroma raises bare and foreign errors.
-                except Exception as error:
-                    raise LibraryError(
-                        f"The vector index in {self._folder} cannot be read ({error}). "
-                        "`citewise doctor --repair` makes it again from the papers."
-                    ) from error
+                    self._engine, self._passages = _open(self._folder)
             return self._passages
+
+    @contextmanager
+    def _explained(self, deed: str) -> Iterator[None]:
+        try:
+            yield
+        except LibraryError:
+            raise
+        # Chroma raises bare and foreign errors.
+        except Exception as error:
+            if "disk is full" in str(error) or "No space left" in str(error):
+                raise LibraryError(
+                    f"The disk that holds {self._folder} is full ({error}). What was acknowledged "
+                    "is kept; free some space and run the same command again."
+                ) from error
+            raise LibraryError(
+                f"The vector index in {self._folder} cannot be {deed} ({error}). "
+                "`citewise doctor --repair` makes it again from the papers."
+            ) from error
 
     def warm(self) -> None:
         """Import Chroma and open the index now."""
@@ -75,27 +81,23 @@ class VectorIndex:
     ) -> None:
         """Add or replace passages (n ids, n papers, an n by d matrix) and forget others."""
         passages = self._collection()
-        for begin in range(0, len(forget), _MOST_ROWS_A_CALL):
-            passages.delete(ids=list(forget[begin : begin + _MOST_ROWS_A_CALL]))
-        for begin in range(0, len(ids), _MOST_ROWS_A_CALL):
-            end = begin + _MOST_ROWS_A_CALL
-            passages.upsert(
-                ids=list(ids[begin:end]),
-                embeddings=vectors[begin:end],
-                metadatas=[{"paper_id": paper_id} for paper_id in paper_ids[begin:end]],
-            )
+        with self._explained("written to"):
+            for begin in range(0, len(forget), _MOST_ROWS_A_CALL):
+                passages.delete(ids=list(forget[begin : begin + _MOST_ROWS_A_CALL]))
+            for begin in range(0, len(ids), _MOST_ROWS_A_CALL):
+                end = begin + _MOST_ROWS_A_CALL
+                passages.upsert(
+                    ids=list(ids[begin:end]),
+                    embeddings=vectors[begin:end],
+                    metadatas=[{"paper_id": paper_id} for paper_id in paper_ids[begin:end]],
+                )
 
     def reload(self) -> None:
         """See what another process has written."""
         with self._lock:
-            if self._client is None:
-                return
-            from chromadb.api.shared_system_client import (  # noqa: PLC0415 - see _collection
-                SharedSystemClient,
-            )
-
-            SharedSystemClient.clear_system_cache()
-            self._client = None
+            # Not stopped: another thread may be in the middle of a query. It ends with its last
+            # reference.
+            self._engine = None
             self._passages = None
 
     def search(
@@ -108,28 +110,68 @@ class VectorIndex:
         passages = self._collection()
         if limit < 1 or (allowed is not None and not allowed):
             return []
-        found = passages.query(
-            query_embeddings=cast("Any", [vector]),
-            n_results=limit,
-            where=cast("Any", {"paper_id": {"$in": list(allowed)}})
-            if allowed is not None
-            else None,
-            include=["distances", "metadatas"],
-        )
-        ids = found["ids"][0]
-        distances = (found["distances"] or [[]])[0]
-        metadatas = (found["metadatas"] or [[]])[0]
-        return [
-            (passage_id, str(metadata["paper_id"]), 1.0 - float(distance))
-            for passage_id, metadata, distance in zip(ids, metadatas, distances, strict=True)
-        ]
+        with self._explained("read"):
+            if allowed is None or len(allowed) <= _MOST_VALUES_A_FILTER:
+                return _query(passages, vector, limit, allowed)
+            within = set(allowed)
+            total = passages.count()
+            asked = 4 * limit
+            while True:
+                asked = min(asked, total)
+                nearest = _query(passages, vector, asked, None)
+                found = [row for row in nearest if row[1] in within]
+                if len(found) >= limit or asked >= total:
+                    return found[:limit]
+                asked *= 4
 
     def count(self) -> int:
         """Passages in the index."""
-        return int(self._collection().count())
+        passages = self._collection()
+        with self._explained("read"):
+            return int(passages.count())
 
     def close(self) -> None:
-        """Let go of Chroma's client."""
+        """Stop Chroma's engine and let go of its files; a later call opens it again."""
         with self._lock:
-            self._client = None
-            self._passages = None
+            engine, self._engine, self._passages = self._engine, None, None
+        if engine is not None:
+            engine.stop()
+
+
+def _open(folder: Path) -> tuple[System, Collection]:
+    # 1.4 s of import: reading a library's books must not pay for it.
+    import chromadb  # noqa: PLC0415
+    from chromadb.api.shared_system_client import SharedSystemClient  # noqa: PLC0415
+    from chromadb.config import Settings  # noqa: PLC0415
+
+    path = str(folder)
+    with _OPENING:
+        client = chromadb.PersistentClient(
+            path=path, settings=Settings(anonymized_telemetry=False, allow_reset=False)
+        )
+        # Out of Chroma's register, so that no other client of this process gets this engine: it
+        # would see no other process's additions, and would be stopped together with this one.
+        engine = SharedSystemClient._identifier_to_system.pop(path)
+        SharedSystemClient._identifier_to_refcount.pop(path, None)
+    passages = client.get_or_create_collection(
+        _COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+    )
+    return engine, passages
+
+
+def _query(
+    passages: Collection, vector: NDArray[np.float32], limit: int, allowed: Sequence[str] | None
+) -> list[tuple[str, str, float]]:
+    found = passages.query(
+        query_embeddings=cast("Any", [vector]),
+        n_results=limit,
+        where=cast("Any", {"paper_id": {"$in": list(allowed)}}) if allowed is not None else None,
+        include=["distances", "metadatas"],
+    )
+    ids = found["ids"][0]
+    distances = (found["distances"] or [[]])[0]
+    metadatas = (found["metadatas"] or [[]])[0]
+    return [
+        (passage_id, str(metadata["paper_id"]), 1.0 - float(distance))
+        for passage_id, metadata, distance in zip(ids, metadatas, distances, strict=True)
+    ]
