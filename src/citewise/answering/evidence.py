@@ -29,6 +29,9 @@ KIND_BONUS = 0.08
 DEFINITION_BONUS = 0.2
 """More, for a sentence that says 'X is ...' when it is asked what X is."""
 
+_WHOLE_ABSTRACT = 40
+"""More sentences than an abstract has."""
+
 BACKGROUND_PENALTY = 0.06
 """For a sentence before the abstract comes to its own work: mostly others' problems."""
 
@@ -222,7 +225,13 @@ def select_evidence(
     most: int,
     most_per_paper: int,
 ) -> Selection:
-    """The best sentences of the found papers: ``most`` in all, ``most_per_paper`` of one paper."""
+    """The best sentences of the found papers: ``most`` in all, ``most_per_paper`` of one paper.
+
+    A comparison gets whole abstracts, so that what is not stated can be told from what was not
+    looked at.
+    """
+    if question.kind is QuestionKind.COMPARISON:
+        most, most_per_paper = 2 * most, _WHOLE_ABSTRACT
     terms = _question_terms(question.standalone, library)
     if not hits:
         nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 
 from citewise.backends.base import WritingTask
+from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.types import Evidence, Message, Paper, QuestionKind, Usage
 
 _CONNECTIVE = re.compile(
@@ -49,6 +50,46 @@ _UNIT_CUES = (
     (re.compile(r"memory|storage|size|vram", re.IGNORECASE), re.compile("[GMKT]B|%|x$|times")),
     (re.compile(r"how long|latency|time\b", re.IGNORECASE), re.compile("s$|hour|minute|day")),
 )
+_SPEAKS_OF_ITSELF = re.compile(
+    r"\b(?:we|our)\b|\bthis (?:paper|work|study|article|survey)\b", re.IGNORECASE
+)
+_COMPARING = frozenset(
+    "compare compared comparison contrast versus differ difference differences between and with"
+    " how does what are the from each other two papers methods models approaches please both"
+    " same".split()
+)
+_ASPECTS = (
+    (
+        "What it does",
+        re.compile(
+            r"\b(?:we|this (?:paper|work|study)|our)\b.{0,40}\b(?:propos|present|introduc|develop"
+            r"|design|describ|investigat|explor|stud)\w*|\b(?:called|dubbed|named)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "How",
+        re.compile(
+            r"\b(?:by|using|via|through|leverag\w+|consists? of|combin\w+|employ\w*|incorporat\w+"
+            r"|uses?|based on)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "Result",
+        re.compile(
+            r"\d.{0,80}\b(?:x|times|%|points|faster|speed-?ups?|accuracy|reduc\w+|improv\w+)"
+            r"|\b(?:outperform|surpass|achiev|state-of-the-art|superior)\w*",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "Tested on",
+        re.compile(r"\b(?:datasets?|benchmarks?|experiments?|evaluat\w+|tested)\b", re.IGNORECASE),
+    ),
+)
+"""Aspects of a comparison and the sentences that speak to them, in the order of the table."""
+
 _NEEDS_COMMA = frozenset(
     "also then first second third yet still instead together and but so overall thus hence".split()
 )
@@ -140,9 +181,12 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
     kind = task.question.kind
     if kind is QuestionKind.COMPARISON:
         asked = task.question.standalone
-        named = [group for group in ranked if _is_named(group[0].paper, asked)]
-        if len(named) > 1:
-            return named[: _MOST_PAPERS[kind] + 1]
+        # Case tells Medusa from MEDUSA, if the question minds it.
+        for exact in (True, False):
+            named = [group for group in ranked if _named_at(group[0].paper, asked, exact) >= 0]
+            if len(named) > 1:
+                named.sort(key=lambda group: _named_at(group[0].paper, asked, False))
+                return named[: _MOST_PAPERS[kind] + 1]
     least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
     near = [
         group
@@ -156,9 +200,37 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
     return near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)]
 
 
-def _is_named(paper: Paper, text: str) -> bool:
-    name = display_name(paper)
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
+def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
+    """A paper's sentences in order, from the first that speaks of its own work."""
+    ordered = sorted(group, key=lambda item: item.ordinal)
+    name = display_name(ordered[0].paper)
+    for at, item in enumerate(ordered):
+        if _SPEAKS_OF_ITSELF.search(item.span.text) or name in item.span.text:
+            return ordered[at:]
+    return ordered
+
+
+def _cell(text: str) -> str:
+    """Text that cannot end a table's cell."""
+    return text.replace("|", "\\|")
+
+
+def _wants_table(question: str, groups: Sequence[Sequence[Evidence]]) -> bool:
+    """Whether a comparison is of whole papers, with no particular aspect asked for."""
+    if len(groups) < 2:
+        return False
+    rest = question
+    for group in groups:
+        rest = re.sub(re.escape(display_name(group[0].paper)), " ", rest, flags=re.IGNORECASE)
+    left = [word for word in re.findall(r"[A-Za-z]{3,}", rest) if word.lower() not in _COMPARING]
+    return len(left) <= 1
+
+
+def _named_at(paper: Paper, text: str, exact: bool) -> int:
+    """Where ``text`` names the paper, -1 if it does not; ``exact`` minds the case."""
+    name = re.escape(display_name(paper))
+    match = re.search(rf"(?<!\w){name}(?!\w)", text, 0 if exact else re.IGNORECASE)
+    return match.start() if match else -1
 
 
 class ExtractiveBackend:
@@ -174,7 +246,9 @@ class ExtractiveBackend:
         """Yield the answer line by line."""
         kind = task.question.kind
         groups = _chosen(task)
-        if kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
+        if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
+            yield from self._table(groups)
+        elif kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
             yield from self._listed(groups, _SENTENCES[kind])
         else:
             asked = task.question.standalone if kind is QuestionKind.NUMBER else None
@@ -185,6 +259,31 @@ class ExtractiveBackend:
         for group in groups:
             parts = list(self._sentences(group[: sentences * 2], sentences))
             yield f"- **{group[0].paper.title}** — {' '.join(parts)}\n"
+
+    @staticmethod
+    def _table(groups: Sequence[Sequence[Evidence]]) -> Iterator[str]:
+        """A row for each aspect, a column for each paper, sentences of the papers as cells."""
+        yield "| | " + " | ".join(_cell(display_name(group[0].paper)) for group in groups) + " |\n"
+        yield "|---" * (len(groups) + 1) + "|\n"
+        told: set[int] = set()
+        for aspect, pattern in _ASPECTS:
+            cells = []
+            for group in groups:
+                fitting = [
+                    item
+                    for item in _own_work(group)
+                    if item.n not in told and pattern.search(item.span.text)
+                ]
+                if not fitting:
+                    said = any(pattern.search(item.span.text) for item in _own_work(group))
+                    cells.append(SEE_ABOVE if said else NOT_STATED)
+                    continue
+                item = fitting[0]
+                told.add(item.n)
+                text, _ = standing_alone(item.span.text, item.paper)
+                cells.append(f"{_cell(text)} [{item.n}]")
+            if any(cell.endswith("]") for cell in cells):
+                yield f"| {aspect} | " + " | ".join(cells) + " |\n"
 
     @staticmethod
     def _with_figure(text: str, question: str) -> str:
