@@ -100,7 +100,7 @@ def human_sets(data: Path) -> dict[str, list[Pair]]:
 
 
 def probe_sets(data: Path) -> dict[str, list[Pair]]:
-    """Sets that nothing is fitted on: do the parameters carry over?"""
+    """Sets without a say in calibration and thresholds: do these carry over?"""
     grounding = data / "grounding"
     climate = records(grounding / "climate_fever-pairs.jsonl")
     return {
@@ -501,7 +501,13 @@ def report(data: Path, per_kind: int = 600) -> str:
     cut = overlap_cut(human)
     lines = ["Development sets (calibration and thresholds come from the first three):", ""]
     lines += table_of(human, cut)
-    lines += ["", "Probes (nothing was chosen on these):", "", *table_of(probes, cut), ""]
+    lines += [
+        "",
+        "Probes (neither calibration nor thresholds come from these):",
+        "",
+        *table_of(probes, cut),
+        "",
+    ]
     lines += ["Fusion, AUROC on a set that the fitted weights have not seen:", "",
               "| set | product, nothing fitted (used) | fitted on the other sets |",
               "|---|---|---|"]  # fmt: skip
