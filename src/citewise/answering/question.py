@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
@@ -106,6 +107,22 @@ _COMMAND = re.compile(
 )
 """A sentence that commands the assistant instead of asking about papers."""
 
+_YEAR = r"((?:19|20)\d\d)"
+_DATE_WISHES: tuple[tuple[re.Pattern[str], int | None, int | None], ...] = (
+    (re.compile(rf",?\s*\bbetween {_YEAR} and {_YEAR}\b", re.IGNORECASE), 0, 0),
+    (re.compile(rf",?\s*\b(?:since|from) {_YEAR}(?: on(?:wards?)?)?\b", re.IGNORECASE), 0, None),
+    (re.compile(rf",?\s*\b(?:after|later than) {_YEAR}\b", re.IGNORECASE), 1, None),
+    (re.compile(rf",?\s*\b(?:before|earlier than) {_YEAR}\b", re.IGNORECASE), None, -1),
+    (re.compile(rf",?\s*\b(?:until|up to) {_YEAR}\b", re.IGNORECASE), None, 0),
+    (
+        re.compile(rf",?\s*\b(?:published|released|written|dated) in {_YEAR}\b", re.IGNORECASE),
+        0,
+        0,
+    ),
+)
+"""Wishes about dates: the pattern, and what is added to its first and its last year for the
+earliest and the latest year wanted; None where that side is open."""
+
 _MOST_FOCUS = 6
 
 
@@ -181,6 +198,27 @@ def without_commands(question: str) -> str:
     return " ".join(kept) if kept else question
 
 
+def wished_filters(question: str, given: Filters) -> tuple[str, Filters]:
+    """The question without its wishes about dates, and the filters that they amount to.
+
+    'since 2024', 'after 2022', 'before 2023', 'between 2020 and 2022', 'published in 2021'. A
+    filter that was given explicitly stands above a wish.
+    """
+    since, until = given.since, given.until
+    for pattern, earliest, latest in _DATE_WISHES:
+        match = pattern.search(question)
+        if match is None:
+            continue
+        first, last = int(match[1]), int(match[match.lastindex or 1])
+        if earliest is not None and since is None:
+            since = str(first + earliest)
+        if latest is not None and until is None:
+            until = str(last + latest)
+        question = " ".join((question[: match.start()] + question[match.end() :]).split())
+        break
+    return question.replace(" ?", "?"), replace(given, since=since, until=until)
+
+
 def understand(
     question: str,
     history: Sequence[Message],
@@ -194,8 +232,9 @@ def understand(
     ``rewritten`` is a standalone form that a model made; without it, names and papers of the last
     turns are carried over by rule. The focus holds the papers that the question leans on.
     """
-    text = without_commands(" ".join(question.split()))
-    chosen = filters or Filters()
+    text, chosen = wished_filters(
+        without_commands(" ".join(question.split())), filters or Filters()
+    )
     if not history:
         return Question(question, text, kind_of(text), chosen)
     last_answer = next((turn.content for turn in reversed(history) if turn.role == "assistant"), "")

@@ -137,6 +137,7 @@ _FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2}
 _NEAR_AT_LEAST = 0.55
 _SENTENCE_NEAR = 0.7
 """A further sentence of a paper is told when it scores this share of the paper's best."""
+_TELLING_NEAR = 0.85
 _FEWEST_WORDS = 5
 """A shorter sentence ('Efficiency.') says nothing by itself."""
 
@@ -200,6 +201,17 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
     return near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)]
 
 
+def _telling(group: Sequence[Evidence]) -> list[Evidence]:
+    """A paper's evidence with what it says of itself before what it says of the field.
+
+    Only among sentences that come near the best: a list is of what qualifies a paper.
+    """
+    near = [item for item in group if item.score >= group[0].score * _TELLING_NEAR]
+    own = [item for item in near if _SPEAKS_OF_ITSELF.search(item.span.text)]
+    rest = [item for item in group if item not in own]
+    return [*own, *rest]
+
+
 def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
     """A paper's sentences in order, from the first that speaks of its own work."""
     ordered = sorted(group, key=lambda item: item.ordinal)
@@ -257,7 +269,7 @@ class ExtractiveBackend:
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
         for group in groups:
-            parts = list(self._sentences(group[: sentences * 2], sentences))
+            parts = list(self._sentences(_telling(group), sentences))
             yield f"- **{group[0].paper.title}** — {' '.join(parts)}\n"
 
     @staticmethod
