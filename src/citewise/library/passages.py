@@ -131,7 +131,8 @@ def passage_spans(
         return []
     sizes = count([text[start:end] for start, end in units])
     total = sum(sizes)
-    wanted = -(-total // limit)
+    # Marks that the model ignores have no tokens.
+    wanted = max(1, -(-total // limit))
     target = total / wanted
     spans: list[Offsets] = []
     first, filled = 0, 0

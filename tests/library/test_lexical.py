@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from citewise.errors import LibraryError
+from citewise.library.lexical import LexicalIndex
+
+PAPERS = (
+    ("a", "Fast decoding", "A draft model proposes tokens. Naïve sampling is slow."),
+    ("b", "Growing tomatoes", "Tomatoes want water, sun and decoding."),
+    ("c", "Graphs", "Nodes and edges of a knowledge graph."),
+)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> LexicalIndex:
+    index = LexicalIndex(tmp_path / "lexical")
+    index.update(PAPERS)
+    return index
+
+
+def found(index: LexicalIndex, query: str, **narrowed: list[str]) -> list[str]:
+    return [paper_id for paper_id, _ in index.search(query, 10, **narrowed)]
+
+
+def test_words_find_their_papers_best_first(index: LexicalIndex) -> None:
+    assert found(index, "decoding") == ["a", "b"], "a word of the title weighs more"
+    assert found(index, "TOMATO waters") == ["b"], "stemmed, in any case"
+    assert found(index, "naive") == ["a"], "accents do not matter"
+    assert found(index, "the and of") == [], "stop words are no words"
+    assert found(index, "zebra") == []
+    assert all(score > 0 for _, score in index.search("decoding graph", 10))
+
+
+def test_in_how_many_papers_a_word_stands(index: LexicalIndex) -> None:
+    counts = index.document_frequencies(index.terms("decoding drafts zebra"))
+    assert counts == {"decod": 2, "draft": 1, "zebra": 0}
+
+
+def test_only_the_allowed_papers_are_found_with_the_same_scores(index: LexicalIndex) -> None:
+    everywhere = dict(index.search("decoding tomatoes", 10))
+    assert dict(index.search("decoding tomatoes", 10, ["b", "zz"])) == {"b": everywhere["b"]}
+    assert found(index, "decoding", allowed=[]) == []
+
+
+def test_a_paper_written_again_stands_once_with_its_new_words(index: LexicalIndex) -> None:
+    index.update([("a", "Slow decoding", "Nothing is drafted.")])
+    assert found(index, "proposes") == []
+    assert found(index, "slow") == ["a"]
+    assert index.count() == 3
+
+
+def test_forgetting_and_writing_in_one_call_keeps_what_is_written(index: LexicalIndex) -> None:
+    index.update([("a", "Fresh", "Fresh words.")], forget=["a", "b", "never there"])
+    assert index.count() == 2
+    assert found(index, "fresh") == ["a"]
+    assert found(index, "tomatoes") == []
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
+    index = LexicalIndex(tmp_path_factory.mktemp("words") / "lexical")
+    index.update(PAPERS)
+    return index
+
+
+@given(query=st.text(max_size=200))
+def test_a_query_is_words_never_syntax(shared: LexicalIndex, query: str) -> None:
+    assert set(found(shared, query)) <= {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    "query", ['title:"unclosed', "AND OR NOT", "+a -b", "[a TO z}", "a^99", "\ud800 graph", "*"]
+)
+def test_syntax_of_search_engines_is_harmless(index: LexicalIndex, query: str) -> None:
+    assert set(found(index, query)) <= {"a", "b", "c"}
+
+
+def test_another_reader_sees_what_was_written(tmp_path: Path, index: LexicalIndex) -> None:
+    reader = LexicalIndex(tmp_path / "lexical")
+    index.update([("d", "Zebras", "Stripes.")])
+    reader.reload()
+    assert found(reader, "zebra") == ["d"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"not json", b"\x00\x00"])
+def test_a_damaged_index_says_how_to_mend_it(tmp_path: Path, content: bytes) -> None:
+    LexicalIndex(tmp_path / "lexical").update(PAPERS)
+    (tmp_path / "lexical" / "meta.json").write_bytes(content)
+    with pytest.raises(LibraryError, match="doctor --repair"):
+        LexicalIndex(tmp_path / "lexical").search("decoding", 3)
