@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from citewise.grounding.checker import check
+from citewise.grounding.remarks import without_remarks
 from citewise.library.passages import sentence_spans
 from citewise.types import Citation, Evidence, Sentence, SentenceReady, Span, Verdict
 
@@ -20,12 +21,13 @@ MOST_CITATIONS = 3
 """Citations a sentence keeps, the first ones (as in ALCE, Gao et al. 2023, section 4.2)."""
 
 _MARKER = re.compile(
-    r"[ \t]*[\[【](?:\^|#|citation:?\s*)?(\d{1,4}(?:\s*[,;–-]\s*\^?\d{1,4})*)[\]】]"
+    # "[0, 1]" is an interval: evidence is numbered from 1.
+    r"[ \t]*[\[【](?:\^|#|citation:?\s*)?(?!0\s*[,;–-])(\d{1,4}(?:\s*[,;–-]\s*\^?\d{1,4})*)[\]】]"
 )
 _RANGE = re.compile(r"(\d+)\s*[–-]\s*(\d+)")
 _ITEM = re.compile(r"^(\s*(?:>\s*)*(?:[-*•+]|\d{1,2}[.)])\s+|\s*(?:>\s*)+)")
-_HEADING = re.compile(r"^\s*#{1,6}\s|^\s*(?:-{3,}|\*{3,}|_{3,})\s*$")
-_TABLE_RULE = re.compile(r"^\s*\|?\s*:?-{2,}")
+_HEADING = re.compile(r"^\s*#{1,6}\s+")
+_RULE = re.compile(r"^\s*(?:-{3,}|\*{3,}|_{3,})\s*$|^[\s|:]*-[\s|:-]*$")
 _BOLD_LEAD = re.compile(r"^\*\*([^*\n]{1,300})\*\*\s*(?:[—–:-]\s*)?")
 _EMPHASIS = re.compile(r"\*\*|__|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)|`")
 _LEAD_IN_WORDS = 12
@@ -70,6 +72,8 @@ class CitedText:
         self._numbers: dict[str, int] = {}
         self._spans: dict[str, list[Span]] = {}
         self._buffer = ""
+        self._inside_line = False
+        self._inside_table = False
         self._shown: list[str] = []
         self.sentences: list[Sentence] = []
         self.invented: list[int] = []
@@ -87,7 +91,7 @@ class CitedText:
     @property
     def text(self) -> str:
         """The answer so far, as Markdown."""
-        return re.sub(r"\n{3,}", "\n\n", "".join(self._shown)).strip()
+        return "".join(self._shown).strip()
 
     def notes(self) -> list[str]:
         """What a person should know about the writing."""
@@ -106,52 +110,84 @@ class CitedText:
     def feed(self, text: str) -> Iterator[SentenceReady]:
         """Take the next piece of text; yield what is complete."""
         for ready in self._take(text):
-            self._shown.append(ready.text)
-            yield ready
+            yield from self._show(ready)
 
     def _take(self, text: str) -> Iterator[SentenceReady]:
-        self._buffer += text.replace("\r\n", "\n").replace("\r", "\n")
-        while (end := self._buffer.find("\n")) >= 0:
-            line, self._buffer = self._buffer[: end + 1], self._buffer[end + 1 :]
-            yield from self._line(line)
+        text = self._buffer + text
+        # The other half of "\r\n" may still come.
+        held = "\r" if text.endswith("\r") else ""
+        text = text[: len(text) - len(held)].replace("\r\n", "\n").replace("\r", "\n")
+        *lines, last = text.split("\n")
+        for line in lines:
+            yield from self._line(line + "\n")
+        self._buffer = last
         yield from self._complete_sentences()
+        self._buffer += held
+
+    def _show(self, ready: SentenceReady) -> Iterator[SentenceReady]:
+        """Pass on what a person sees: of several empty lines, one."""
+        if ready.sentence is None and not ready.text.strip():
+            if not self._shown or "".join(self._shown[-2:]).endswith("\n\n"):
+                return
+            ready = replace(ready, text="\n" if "\n" in ready.text else ready.text)
+        self._shown.append(ready.text)
+        yield ready
 
     def finish(self) -> Iterator[SentenceReady]:
         """Yield what is left: the last sentence, finished or not."""
-        rest, self._buffer = self._buffer, ""
+        rest, self._buffer = self._buffer.removesuffix("\r"), ""
         if rest.strip():
             for ready in self._line(rest):
-                self._shown.append(ready.text)
-                yield ready
+                yield from self._show(ready)
 
     def drop_unfinished(self) -> None:
         """Forget a last sentence that was cut off; finished ones in the buffer are kept."""
-        spans = sentence_spans(self._buffer)
-        if spans and not re.search(r"[.!?…][\"'”’)\]\s]*$", self._buffer):
-            self._buffer = self._buffer[: spans[-1][0]]
+        bare = _Bare(self._buffer)
+        spans = sentence_spans(bare.words)
+        if spans and not re.search(r"[.!?…。！？][\"'”’)\]\s]*$", bare.words):
+            self._buffer = self._buffer[: bare.place_in_text(spans[-1][0])]
 
     def _complete_sentences(self) -> Iterator[SentenceReady]:
         """Sentences of an unfinished line that are certainly over, markers behind them included."""
-        if _ITEM.match(self._buffer) or self._buffer.lstrip().startswith(("|", "#", "**")):
-            return
-        spans = sentence_spans(self._buffer)
-        # A marker may still follow the last two: "It is fast. [1] The next ..."
+        bare = _Bare(self._buffer)
+        if not self._inside_line:
+            if _ITEM.match(self._buffer) or self._buffer.lstrip().startswith(("|", "#", "**")):
+                return
+            # It may still become a lead-in; one word more, for a marker may be half there.
+            if len(plain_text(bare.words).split()) <= _LEAD_IN_WORDS + 1:
+                return
+        spans = sentence_spans(bare.words)
+        # What follows the last but one may still be its marker: "It is fast. [1] The next ..."
         if len(spans) < 3:
             return
-        cut = spans[-2][0]
-        if _MARKER.match(self._buffer, cut):
-            return
+        cut = bare.place_in_text(spans[-2][0])
         done, self._buffer = self._buffer[:cut], self._buffer[cut:]
+        self._inside_line, self._inside_table = True, False
         yield from self._prose(done)
 
     def _line(self, line: str) -> Iterator[SentenceReady]:
         body = line.strip()
-        if not body or _HEADING.match(line) or _TABLE_RULE.match(line):
+        if self._inside_line:
+            self._inside_line = False
+            yield from self._prose(line)
+            return
+        if not body or _RULE.match(line):
             yield self._layout(line)
             return
         if body.startswith("|"):
             yield from self._row(line)
+            self._inside_table = True
             return
+        self._inside_table = False
+        heading = _HEADING.match(line)
+        if heading:
+            title = line[heading.end() :]
+            if not _MARKER.search(title) and len(title.split()) <= _LEAD_IN_WORDS:
+                yield self._layout(line)
+                return
+            # Somebody claims something in large letters.
+            yield self._layout(heading.group())
+            line = title
         item = _ITEM.match(line)
         if item:
             yield self._layout(item.group())
@@ -168,7 +204,9 @@ class CitedText:
     @staticmethod
     def _is_lead_in(line: str) -> bool:
         """Whether a line only announces what follows ('These papers do so:')."""
-        text = plain_text(_MARKER.sub("", line))
+        if _MARKER.search(line):
+            return False
+        text = plain_text(line)
         short = len(text.split()) <= _LEAD_IN_WORDS and not any(c.isdigit() for c in text)
         return short and text.endswith(":")
 
@@ -179,11 +217,12 @@ class CitedText:
     def _row(self, line: str) -> Iterator[SentenceReady]:
         """A table's row is one sentence; its markers stay in their cells."""
         numbers = tuple(n for m in _MARKER.finditer(line) for n in _numbers_in(m[1]))
-        if not numbers and not self.sentences:
+        if not numbers and not self._inside_table:
             yield self._layout(line)
             return
         words = plain_text(_MARKER.sub("", line).replace("|", " "))
-        sentence = self._sentence(_Marked(words, numbers))
+        # Each cell may have a citation of its own.
+        sentence = self._sentence(_Marked(words, numbers), most=len(numbers))
         self.sentences.append(sentence)
         shown = _MARKER.sub(lambda match: self._rewritten(match), line)
         yield SentenceReady(shown, sentence, self.citations)
@@ -202,7 +241,7 @@ class CitedText:
             marks = "".join(f" [{n}]" for n in sentence.citations)
             yield SentenceReady(marked.text.strip() + marks + space, sentence, self.citations)
 
-    def _sentence(self, marked: _Marked) -> Sentence:
+    def _sentence(self, marked: _Marked, most: int = MOST_CITATIONS) -> Sentence:
         """Number the citations of a sentence and check it against the words they name."""
         text = plain_text(marked.text)
         offered: list[Evidence] = []
@@ -211,12 +250,12 @@ class CitedText:
                 offered.append(self._offered[n])
             else:
                 self.invented.append(n)
-        offered = offered[:MOST_CITATIONS]
+        offered = offered[:most]
         if not offered:
             return Sentence(text, (), 0.0, Verdict.UNCITED, ("no paper is cited for this",))
         refs = [self._refer(item) for item in offered]
         support = check(
-            text,
+            without_remarks(text),
             [item.span.text for item in offered],
             context=" ".join(dict.fromkeys(item.paper.title for item in offered)),
         )
@@ -238,27 +277,38 @@ class CitedText:
         return number, spans.index(item.span)
 
 
+class _Bare:
+    """A text without its markers, and where they stood."""
+
+    def __init__(self, text: str) -> None:
+        self.marks: list[tuple[int, list[int], int]] = []
+        """Place in ``words``, evidence numbers, length of the marker."""
+        pieces: list[str] = []
+        length = position = 0
+        for match in _MARKER.finditer(text):
+            pieces.append(text[position : match.start()])
+            length += len(pieces[-1])
+            self.marks.append((length, _numbers_in(match[1]), match.end() - match.start()))
+            position = match.end()
+        self.words = "".join([*pieces, text[position:]])
+
+    def place_in_text(self, place: int) -> int:
+        """Where a place in ``words`` is in the text; behind the markers that stand there."""
+        return place + sum(length for at, _, length in self.marks if at <= place)
+
+
 def _marked_sentences(text: str) -> Iterator[tuple[_Marked, str]]:
     """The sentences of a line with their numbers, and the white space behind each.
 
     A marker behind a full stop belongs to the sentence before it.
     """
-    bare: list[str] = []
-    marks: list[tuple[int, list[int]]] = []
-    length = position = 0
-    for match in _MARKER.finditer(text):
-        piece = text[position : match.start()]
-        bare.append(piece)
-        length += len(piece)
-        marks.append((length, _numbers_in(match[1])))
-        position = match.end()
-    bare.append(text[position:])
-    words = "".join(bare)
+    bare = _Bare(text)
+    words = bare.words
     spans = sentence_spans(words)
     for at, (start, end) in enumerate(spans):
         following = spans[at + 1][0] if at + 1 < len(spans) else len(words)
         # "fast. [1] The": the marker stands between the two, at the end of the first.
-        numbers = [n for place, ns in marks if _owner(spans, place) == at for n in ns]
+        numbers = [n for place, ns, _ in bare.marks if _owner(spans, place) == at for n in ns]
         yield _Marked(words[start:end], tuple(numbers)), words[end:following] or " "
 
 
