@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from citewise.backends.extractive import standing_alone
 from citewise.grounding.abstention import Features
 from citewise.library.library import Library
 from citewise.types import Evidence, Hit, Question, QuestionKind, Span
@@ -29,6 +30,8 @@ KIND_BONUS = 0.08
 DEFINITION_BONUS = 0.2
 """More, for a sentence that says 'X is ...' when it is asked what X is."""
 
+_LONGEST_LEAD = 2
+"""Sentences that are added before one that leans on them."""
 _WHOLE_ABSTRACT = 40
 """More sentences than an abstract has."""
 
@@ -69,6 +72,10 @@ _HOW_MANY = re.compile(
 _DEFINED = re.compile(
     r"^(?:what(?:'s| is| are| was)|define|explain what)\s+(?:(?:a|an|the)\s+)?(.{2,60}?)"
     r"(?:\s+(?:is|are|means))?[?.!]*$",
+    re.IGNORECASE,
+)
+_PROPOSED = re.compile(
+    r"^what (?:does|do|did) .{1,80} (?:do|propose|introduce|contribute|present|suggest|offer)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[\w$][\w$./+-]*")
@@ -149,6 +156,8 @@ def _wanted_form(sentence: str, question: Question) -> bool:
 
 def _defines(sentence: str, question: str) -> bool:
     """Whether a sentence says what the thing asked for is ('Speculative decoding is a ...')."""
+    if _PROPOSED.search(question):
+        return bool(_PROPOSAL.search(sentence))
     match = _DEFINED.match(question)
     if match is None:
         return False
@@ -217,6 +226,21 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     return 0.0
 
 
+_Scored = tuple[float, Hit, int, Span]
+
+
+def _add_leads(chosen: dict[tuple[str, int], _Scored], scored: Sequence[_Scored]) -> None:
+    """Add the sentence before each chosen one that leans on it ('It ...', 'These results ...')."""
+    by_place = {(item[1].paper.id, item[2]): item for item in scored}
+    for paper_id, ordinal in list(chosen):
+        for _ in range(_LONGEST_LEAD):
+            _, leans = standing_alone(by_place[paper_id, ordinal][3].text)
+            if not leans or ordinal == 0:
+                break
+            ordinal -= 1
+            chosen.setdefault((paper_id, ordinal), by_place[paper_id, ordinal])
+
+
 def select_evidence(
     question: Question,
     hits: Sequence[Hit],
@@ -239,7 +263,7 @@ def select_evidence(
     vector = library.embedder.embed_queries([question.standalone])[0]
     rows = library.sentences([hit.paper.id for hit in hits])
     best_score = max(hit.score for hit in hits) or 1.0
-    scored: list[tuple[float, Hit, int, Span]] = []
+    scored: list[_Scored] = []
     best_cosine = best_covered = best_by_paper = 0.0
     for hit in hits:
         row = rows.get(hit.paper.id)
@@ -275,24 +299,27 @@ def select_evidence(
             best_covered = max(best_covered, shared)
         best_by_paper = max(best_by_paper, terms.covered(paper_terms))
     scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
+    chosen: dict[tuple[str, int], _Scored] = {}
     taken: dict[str, int] = {}
-    chosen: list[Evidence] = []
-    for score, hit, ordinal, span in scored:
-        if len(chosen) == most:
+    for item in scored:
+        paper_id = item[1].paper.id
+        if len(chosen) >= most:
             break
-        if taken.get(hit.paper.id, 0) == most_per_paper:
-            continue
-        taken[hit.paper.id] = taken.get(hit.paper.id, 0) + 1
-        chosen.append(
-            Evidence(
-                n=len(chosen) + 1,
-                paper=hit.paper,
-                span=span,
-                score=min(1.0, max(0.0, score)),
-                ordinal=ordinal,
-                paper_rank=hit.rank,
-            )
+        if taken.get(paper_id, 0) < most_per_paper:
+            taken[paper_id] = taken.get(paper_id, 0) + 1
+            chosen[paper_id, item[2]] = item
+    _add_leads(chosen, scored)
+    evidence = tuple(
+        Evidence(
+            n=n,
+            paper=hit.paper,
+            span=span,
+            score=min(1.0, max(0.0, score)),
+            ordinal=ordinal,
+            paper_rank=hit.rank,
         )
+        for n, (score, hit, ordinal, span) in enumerate(chosen.values(), 1)
+    )
     texts = [f"{hit.paper.title}. {hit.paper.abstract}" for hit in hits[:5]]
     features = Features(
         cosine=best_cosine,
@@ -303,7 +330,7 @@ def select_evidence(
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
     )
-    return Selection(tuple(chosen), features, terms.unknown)
+    return Selection(evidence, features, terms.unknown)
 
 
 def _cosines(

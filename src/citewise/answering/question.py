@@ -57,7 +57,8 @@ _OVERVIEW = re.compile(
     re.IGNORECASE,
 )
 _DEFINITION = re.compile(
-    r"^(?:what (?:is|are|was)|what does .{1,60} (?:mean|stand for)|define|explain what)\b",
+    r"^what (?:does|do|did) .{1,80} (?:do|propose|introduce|contribute|present|suggest|offer)\b"
+    r"|^(?:what (?:is|are|was)|what does .{1,60} (?:mean|stand for)|define|explain what)\b",
     re.IGNORECASE,
 )
 _HOW = re.compile(
@@ -137,7 +138,7 @@ def kind_of(question: str) -> QuestionKind:
         return QuestionKind.LIST
     if _NUMBER.search(text):
         return QuestionKind.NUMBER
-    if _DEFINITION.search(text) and len(text.split()) <= 8:
+    if _DEFINITION.search(text) and len(text.split()) <= 12:
         return QuestionKind.DEFINITION
     if _YES_NO.search(text):
         return QuestionKind.YES_NO

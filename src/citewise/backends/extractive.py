@@ -1,15 +1,15 @@
 """Answers without a model: the papers' own sentences, chosen and put in a readable order.
 
-Nothing is written but what a paper says. The only changes to a sentence are at its start: a
-connecting word that leans on what stood before ('However,') is dropped, a leaning subject ('It')
-is replaced by the paper's name in brackets, and a sentence that leans more heavily is led by the
-one before it.
+Nothing is written but what a paper says. The only change to a sentence is at its start: a
+connecting phrase that leans on what stood before ('However,', 'To address this,') is dropped. A
+sentence whose subject leans ('It', 'These results') is led by the one before it: putting a name in
+its place would be a guess.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from citewise.backends.base import WritingTask
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
@@ -93,20 +93,12 @@ _ASPECTS = (
 _NEEDS_COMMA = frozenset(
     "also then first second third yet still instead together and but so overall thus hence".split()
 )
-_SUBJECT = re.compile(
-    r"^(?:it|(?:this|the|our) (?:proposed |new |resulting )?(?:approach|method|model|framework"
-    r"|system|technique|algorithm|architecture|work|paper|study|design|strategy|solution|pipeline"
-    r"|tool|benchmark|dataset))(?= (?:\w+ly )?(?:is|was|has|can|also|does|achieves?"
-    r"|attains?|reaches|outperforms?|surpasses|improves?|reduces?|enables?|shows?|provides?|delivers?|uses?"
-    r"|supports?|allows?|obtains?|yields?|requires?|offers?|consists|combines?|exceeds?|saves?"
-    r"|runs?|cuts|trains?|generates?|produces?|works|demonstrates?|exhibits?|introduces?"
-    r"|proposes?|presents?|leverages?|employs?|maintains?|accelerates?|scales?)\b)",
-    re.IGNORECASE,
-)
 _LEANING = re.compile(
-    r"^(?:it|its|they|their|them|this|that|these|those|such|both|he|she|one|another|the (?:former"
-    r"|latter|second|third|other|two|same)|doing so|by doing so|in doing so|in this way"
-    r"|with this|with these|based on (?:this|these)|under this|among them|here)\b",
+    r"^(?:it|its|they|their|them|he|she|one|another|both|such|here|this|that|these|those"
+    r"|the (?:former|latter|second|third|other|two|same)|doing so|(?:by|in) doing so|in this way"
+    r"|(?:with|based on|under|among|given|from|through|on) (?:this|that|these|those|it|them))\b"
+    # 'This paper' is the one under whose title the sentence stands.
+    r"(?! (?:paper|work|study|article|survey|thesis|report|manuscript|review)\b)",
     re.IGNORECASE,
 )
 _MARK = re.compile(r"^\s*(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)|[-–•])\s+")
@@ -137,6 +129,8 @@ _FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2}
 _NEAR_AT_LEAST = 0.55
 _SENTENCE_NEAR = 0.7
 """A further sentence of a paper is told when it scores this share of the paper's best."""
+_LONGEST_LEAD = 2
+"""Sentences that may go before one that leans on them."""
 _TELLING_NEAR = 0.85
 _FEWEST_WORDS = 5
 """A shorter sentence ('Efficiency.') says nothing by itself."""
@@ -148,7 +142,7 @@ def display_name(paper: Paper) -> str:
     return head if head != paper.title and len(head) <= 40 else paper.title
 
 
-def standing_alone(sentence: str, paper: Paper) -> tuple[str, bool]:
+def standing_alone(sentence: str) -> tuple[str, bool]:
     """A sentence as it can open a paragraph, and whether the one before it must come along."""
     text = _MARK.sub("", sentence)
     while match := _CONNECTIVE.match(text):
@@ -158,9 +152,6 @@ def standing_alone(sentence: str, paper: Paper) -> tuple[str, bool]:
         text = text[match.end() :]
     if purpose := _PURPOSE.match(text):
         text = text[purpose.end() :]
-    subject = _SUBJECT.match(text)
-    if subject:
-        return f"[{display_name(paper)}]{text[subject.end() :]}", False
     leans = bool(_LEANING.match(text))
     if text[:1].islower() and text.split(maxsplit=1)[0].islower():
         text = text[0].upper() + text[1:]
@@ -210,6 +201,17 @@ def _telling(group: Sequence[Evidence]) -> list[Evidence]:
     own = [item for item in near if _SPEAKS_OF_ITSELF.search(item.span.text)]
     rest = [item for item in group if item not in own]
     return [*own, *rest]
+
+
+def _led(item: Evidence, offered: Mapping[int, Evidence]) -> list[Evidence] | None:
+    """The sentence with those before it that it leans on, or None when one was not offered."""
+    run = [item]
+    while standing_alone(run[0].span.text)[1]:
+        before = offered.get(run[0].ordinal - 1)
+        if before is None or len(run) > _LONGEST_LEAD:
+            return None
+        run.insert(0, before)
+    return run
 
 
 def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
@@ -292,8 +294,14 @@ class ExtractiveBackend:
                     continue
                 item = fitting[0]
                 told.add(item.n)
-                text, _ = standing_alone(item.span.text, item.paper)
-                cells.append(f"{_cell(text)} [{item.n}]")
+                run = _led(item, {other.ordinal: other for other in group}) or [item]
+                cells.append(
+                    " ".join(
+                        f"{_cell(standing_alone(part.span.text)[0] if at == 0 else part.span.text)}"
+                        f" [{part.n}]"
+                        for at, part in enumerate(run)
+                    )
+                )
             if any(cell.endswith("]") for cell in cells):
                 yield f"| {aspect} | " + " | ".join(cells) + " |\n"
 
@@ -330,24 +338,25 @@ class ExtractiveBackend:
             yield "\n\n"
 
     def _sentences(self, group: Sequence[Evidence], most: int) -> Iterator[str]:
-        """The best sentence first, the others after it in the order of the abstract."""
-        chosen = [item for item in group[:most] if item.score >= group[0].score * _SENTENCE_NEAR]
-        ordered = [chosen[0], *sorted(chosen[1:], key=lambda item: item.ordinal)]
+        """The best sentence first, the others after it in the order of the abstract.
+
+        A sentence that leans on the one before it is led by it; where that was not offered, the
+        sentence is left out, unless there is no other.
+        """
+        best = max(item.score for item in group)
+        chosen = [item for item in group[:most] if item.score >= best * _SENTENCE_NEAR]
+        offered = {item.ordinal: item for item in group}
         said: set[int] = set()
-        for position, item in enumerate(ordered):
-            follows = position > 0 and ordered[position - 1].ordinal == item.ordinal - 1
-            text, leans = standing_alone(item.span.text, item.paper)
-            if follows:
-                # The sentence before it is the one it leans on.
-                text = item.span.text
-            elif leans:
-                before = next((other for other in group if other.ordinal == item.ordinal - 1), None)
-                if before is not None and before.ordinal not in said:
-                    lead, _ = standing_alone(before.span.text, before.paper)
-                    yield f"{lead} [{before.n}]"
-                    said.add(before.ordinal)
-                    text = item.span.text
-            if item.ordinal in said:
+        for item in [chosen[0], *sorted(chosen[1:], key=lambda item: item.ordinal)]:
+            run = _led(item, offered)
+            if run is None:
                 continue
-            said.add(item.ordinal)
-            yield f"{text} [{item.n}]"
+            for place, part in enumerate(run):
+                if part.ordinal in said:
+                    continue
+                follows = part.ordinal - 1 in said and place > 0
+                text = part.span.text if follows else standing_alone(part.span.text)[0]
+                said.add(part.ordinal)
+                yield f"{text} [{part.n}]"
+        if not said:
+            yield f"{standing_alone(chosen[0].span.text)[0]} [{chosen[0].n}]"

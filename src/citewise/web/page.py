@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from citewise.answering.question import short_name
 from citewise.errors import CitewiseError, PortInUseError, UsageError
 from citewise.types import (
     Answer,
@@ -41,14 +42,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("citewise")
 
 EXAMPLES: tuple[str, ...] = (
-    "Which papers make language models answer faster?",
-    "How do people measure whether a model makes things up?",
-    "Which new benchmarks test agents that use a computer?",
-    "What helps a small model to reason as well as a large one?",
-    "How can long videos be generated without drifting?",
-    "Which data sets were released for training robots?",
+    "What is speculative decoding?",
+    "Compare Falcon and Kangaroo",
+    "What are the main ways to shrink the KV cache?",
+    "Which papers run large models on phones?",
+    "Which quantization methods go below 4 bits?",
+    "How do I bake sourdough bread?",
 )
-"""Questions to start from, fit for any collection of recent machine-learning papers."""
+"""Questions to start from when the library holds the sample papers."""
+
+_SAMPLE_SIGN = "Falcon: Faster and Parallel Inference of Large Language Models"
+"""Start of a title among the sample papers."""
 
 ASKING_AT_ONCE = 20
 """Questions worked on at the same time; further ones wait in line."""
@@ -296,6 +300,15 @@ async def _in_thread(steps: Iterator[Talk]) -> AsyncIterator[Talk]:
         given_up.set()
 
 
+def _examples(library: Shelves) -> tuple[str, ...]:
+    """Questions to start from that this library can answer."""
+    hits = library.find(_SAMPLE_SIGN, 1).hits
+    if hits and hits[0].paper.title.startswith(_SAMPLE_SIGN):
+        return EXAMPLES
+    others = library.find("we propose a new method and show results", 5).hits
+    return tuple(f"What does {short_name(hit.paper.title)} propose?" for hit in others)
+
+
 def build_page(assistant: Asks) -> gr.Blocks:
     """The page as Gradio blocks; looks are added where it is served (:func:`build_app`)."""
     # Gradio reports its use to its makers unless told otherwise before it is imported.
@@ -306,7 +319,7 @@ def build_page(assistant: Asks) -> gr.Blocks:
     library = assistant.library
     papers = library.info().papers
     backend = assistant.backend.name
-    welcome = render.welcome_html(papers, EXAMPLES)
+    welcome = render.welcome_html(papers, _examples(library))
 
     def area(value: str, elem_id: str) -> gr.HTML:
         return gr.HTML(
