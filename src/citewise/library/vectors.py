@@ -58,13 +58,17 @@ class VectorIndex:
             raise
         # Chroma raises bare and foreign errors.
         except Exception as error:
-            if "disk is full" in str(error) or "No space left" in str(error):
+            cause: BaseException = error
+            while cause.__context__ is not None:
+                # Its cleaning up after a failure fails as well, and would hide the failure.
+                cause = cause.__context__
+            if "disk is full" in str(cause) or "No space left" in str(cause):
                 raise LibraryError(
-                    f"The disk that holds {self._folder} is full ({error}). What was acknowledged "
+                    f"The disk that holds {self._folder} is full ({cause}). What was acknowledged "
                     "is kept; free some space and run the same command again."
                 ) from error
             raise LibraryError(
-                f"The vector index in {self._folder} cannot be {deed} ({error}). "
+                f"The vector index in {self._folder} cannot be {deed} ({cause}). "
                 "`citewise doctor --repair` makes it again from the papers."
             ) from error
 
@@ -146,13 +150,17 @@ def _open(folder: Path) -> tuple[System, Collection]:
 
     path = str(folder)
     with _OPENING:
-        client = chromadb.PersistentClient(
-            path=path, settings=Settings(anonymized_telemetry=False, allow_reset=False)
-        )
-        # Out of Chroma's register, so that no other client of this process gets this engine: it
-        # would see no other process's additions, and would be stopped together with this one.
-        engine = SharedSystemClient._identifier_to_system.pop(path)
-        SharedSystemClient._identifier_to_refcount.pop(path, None)
+        try:
+            client = chromadb.PersistentClient(
+                path=path, settings=Settings(anonymized_telemetry=False, allow_reset=False)
+            )
+        finally:
+            # Out of Chroma's register, so that no other client of this process gets this engine:
+            # it would see no other process's additions, would be stopped together with this one,
+            # and one that could not be opened would stay so.
+            engine = SharedSystemClient._identifier_to_system.pop(path, None)
+            SharedSystemClient._identifier_to_refcount.pop(path, None)
+    assert engine is not None
     passages = client.get_or_create_collection(
         _COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
     )
@@ -174,4 +182,6 @@ def _query(
     return [
         (passage_id, str(metadata["paper_id"]), 1.0 - float(distance))
         for passage_id, metadata, distance in zip(ids, metadatas, distances, strict=True)
+        # None where another thread has just removed the passage.
+        if metadata is not None and distance is not None
     ]
