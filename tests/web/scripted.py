@@ -22,6 +22,7 @@ from citewise.types import (
     Done,
     Effort,
     Event,
+    Hit,
     Message,
     Paper,
     Retrieved,
@@ -264,7 +265,10 @@ class ScriptedLibrary:
         return SimpleNamespace(papers=475)
 
     def find(self, query: str, k: int = 10, /) -> SearchResult:
-        return SearchResult(query, (), {})
+        # Whatever is looked for is there: the page opens with the sample papers' questions.
+        paper = Paper(id="found", title=f"{query} and more", abstract="We propose a way.")
+        hit = Hit(rank=1, paper=paper, score=1.0, passage=Span.of(paper.abstract, 0, 17))
+        return SearchResult(query, (hit,), {})
 
     def warm(self) -> None:
         pass
