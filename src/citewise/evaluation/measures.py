@@ -525,10 +525,19 @@ def calibration_error(rows: Sequence[Row]) -> float:
 def aurc(rows: Sequence[Row]) -> float:
     """Area under the risk-coverage curve, 0 the best and 1 the worst.
 
-    Geifman & El-Yaniv 2017, arXiv:1705.08500; as the mean risk over all coverages. Questions are
-    taken by falling confidence, the risk is the share not correct so far (ties in their expected
-    order). Answerable questions without an answer come last and are not correct; unanswerable ones
-    that were rightly not answered take no part.
+    Geifman & El-Yaniv 2017, arXiv:1705.08500; as the mean risk over all coverages of
+    ``risk_curve``. NaN when no question takes part.
+    """
+    risk = risk_curve(rows)
+    return float(risk.mean()) if len(risk) else math.nan
+
+
+def risk_curve(rows: Sequence[Row]) -> Floats:
+    """The risk at each coverage, from the surest question alone to all of them; shape (n,).
+
+    Questions are taken by falling confidence, the risk is the share not correct so far (ties in
+    their expected order). Answerable questions without an answer come last and are not correct;
+    unanswerable ones that were rightly not answered take no part. ``rows`` are ``completed``.
     """
     points = []
     for row in rows:
@@ -537,7 +546,7 @@ def aurc(rows: Sequence[Row]) -> float:
         elif _takes_risk(row):
             points.append((-1.0, 0.0))
     if not points:
-        return math.nan
+        return np.zeros(0)
     confidences, right = np.asarray(points, float).T
     _, group = np.unique(-confidences, return_inverse=True)
     order = np.argsort(group, kind="stable")
@@ -545,8 +554,8 @@ def aurc(rows: Sequence[Row]) -> float:
     sizes = np.bincount(group)
     # Within a tie every order is as likely: each takes the mean of its group.
     even = (np.bincount(group, right) / sizes)[group]
-    risk = 1 - np.cumsum(even) / np.arange(1, len(even) + 1)
-    return float(risk.mean())
+    risk: Floats = 1 - np.cumsum(even) / np.arange(1, len(even) + 1)
+    return risk
 
 
 def _percentile(name: str, share: float) -> Callable[[Sequence[Row]], float]:
@@ -588,11 +597,7 @@ def summarise(rows: Sequence[Row], *, resamples: int = RESAMPLES) -> dict[str, F
     Whole clusters (questions about the same paper) are drawn with replacement, ``resamples``
     times with a fixed seed, for questions on one paper succeed and fail together.
     """
-    # Declining what cannot be answered is correct, and yet no correct answer.
-    rows = [
-        Row(row.kind, row.cluster, {**row.scores, "correct_answer": _correct_answer(row)})
-        for row in rows
-    ]
+    rows = completed(rows)
     names = list(dict.fromkeys(row.cluster for row in rows))
     if not names:
         return {}
@@ -623,6 +628,17 @@ def summarise(rows: Sequence[Row], *, resamples: int = RESAMPLES) -> dict[str, F
         )
         figures[whole.name] = _figure(value, samples, sum(map(whole.counts, rows)))
     return figures
+
+
+def completed(rows: Sequence[Row]) -> list[Row]:
+    """The rows with the score ``correct_answer``, which precision and the curves are made of.
+
+    Declining what cannot be answered is correct, and yet no correct answer.
+    """
+    return [
+        Row(row.kind, row.cluster, {**row.scores, "correct_answer": _correct_answer(row)})
+        for row in rows
+    ]
 
 
 def _correct_answer(row: Row) -> float:

@@ -36,12 +36,12 @@ def title_of(name: str) -> str:
 
 def text_table(summary: Json) -> str:
     """The figures with their intervals as a table of plain text, 88 columns."""
-    table = Table(box=None, pad_edge=False, title=_heading(summary), title_justify="left")
+    table = Table(box=None, pad_edge=False, title=heading(summary), title_justify="left")
     table.add_column("figure")
     for name in ("value", "95 % interval", "n"):
         table.add_column(name, justify="right")
     for name, figure in summary["figures"].items():
-        table.add_row(title_of(name), *_cells(name, figure))
+        table.add_row(title_of(name), *cells(name, figure))
     out = io.StringIO()
     console = Console(file=out, width=88, color_system=None, highlight=False, markup=False)
     console.print(table)
@@ -69,33 +69,38 @@ def markdown(summaries: Sequence[Json]) -> str:
         "Intervals are 95 % bootstrap intervals over papers. Unanswered questions score zero.",
     ]
     for summary in summaries:
-        commit = str(summary.get("commit") or "none")
-        lines += ["", f"## {_heading(summary)}", ""]
+        lines += ["", f"## {heading(summary)}", ""]
         lines += ["| figure | value | 95 % interval | n |", "|---|---:|---:|---:|"]
         for name, figure in summary["figures"].items():
-            lines.append("| " + " | ".join((title_of(name), *_cells(name, figure))) + " |")
+            lines.append("| " + " | ".join((title_of(name), *cells(name, figure))) + " |")
         kinds = summary.get("kinds") or {}
         if len(kinds) > 1:
             lines += ["", "| kind | " + " | ".join(n.replace("_", " ") for n in _BY_KIND) + " |"]
             lines.append("|---|" + "---:|" * len(_BY_KIND))
             for kind, figures in kinds.items():
-                cells = (_of_kind(figures, name) for name in _BY_KIND)
-                lines.append(f"| {kind} | " + " | ".join(cells) + " |")
-        facts = {
-            "made": summary.get("made"),
-            "commit": commit[:12] + ("+changes" if commit.endswith("+changes") else ""),
-            "code": _short(summary.get("code_sha256")),
-            "questions": _short(summary.get("set_sha256") or summary.get("questions_sha256")),
-            "papers": _short(summary.get("corpus_sha256")),
-            "library": summary.get("library"),
-            "encoder": summary.get("encoder"),
-            "prompts": ", ".join(
-                f"{name} {_short(sha)}" for name, sha in (summary.get("prompts") or {}).items()
-            ),
-            "machine": ", ".join(f"{v}" for v in (summary.get("machine") or {}).values()),
-        }
+                row = (_of_kind(figures, name) for name in _BY_KIND)
+                lines.append(f"| {kind} | " + " | ".join(row) + " |")
+        facts = facts_of(summary)
         lines += ["", *(f"- {name}: `{value}`" for name, value in facts.items() if value)]
     return "\n".join(lines) + "\n"
+
+
+def facts_of(summary: Json) -> dict[str, str | None]:
+    """What a summary was made with, for people; hashes are cut to 12 digits."""
+    commit = str(summary.get("commit") or "none")
+    return {
+        "made": summary.get("made"),
+        "commit": commit[:12] + ("+changes" if commit.endswith("+changes") else ""),
+        "code": _short(summary.get("code_sha256")),
+        "questions": _short(summary.get("set_sha256") or summary.get("questions_sha256")),
+        "papers": _short(summary.get("corpus_sha256")),
+        "library": summary.get("library"),
+        "encoder": summary.get("encoder"),
+        "prompts": ", ".join(
+            f"{name} {_short(sha)}" for name, sha in (summary.get("prompts") or {}).items()
+        ),
+        "machine": ", ".join(f"{v}" for v in (summary.get("machine") or {}).values()),
+    }
 
 
 def write(summary: Json, folder: Path) -> None:
@@ -121,6 +126,26 @@ def read_summary(folder: Path) -> Json:
     if not isinstance(value, dict) or "figures" not in value:
         raise UsageError(f"{folder}/summary.json is no summary of an evaluation")
     return value
+
+
+def read_results(folder: Path) -> tuple[Json, ...]:
+    """The lines of a run's ``results.jsonl``, in their order.
+
+    Raises UsageError when there is none, or a line is no result.
+    """
+    file = folder / "results.jsonl"
+    try:
+        rows = [
+            json.loads(line)
+            for line in file.read_text(encoding="utf-8").split("\n")
+            if line.strip()
+        ]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} holds no results of questions ({error})") from error
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not {"id", "scores"} <= row.keys():
+            raise UsageError(f"{file}, line {number}: no result of a question")
+    return tuple(rows)
 
 
 def expected_figures(path: Path | None = None) -> dict[str, Any]:
@@ -167,14 +192,16 @@ def gate(summary: Json, expected: Mapping[str, Any]) -> list[str]:
     return worse
 
 
-def _heading(summary: Json) -> str:
+def heading(summary: Json) -> str:
+    """What was evaluated, in one line."""
     parts = [summary["what"], summary.get("set"), summary.get("split"), summary.get("backend")]
     named = ", ".join(str(part) for part in parts if part)
     limited = f" (first {summary['limit']})" if summary.get("limit") else ""
     return f"{named}{limited}: {summary['questions']} asked"
 
 
-def _cells(name: str, figure: Json) -> tuple[str, str, str]:
+def cells(name: str, figure: Json) -> tuple[str, str, str]:
+    """A figure's value, interval and n as they are shown."""
     low, high = figure["low"], figure["high"]
     interval = "" if low is None else f"{_number(name, low)} to {_number(name, high)}"
     return _number(name, figure["value"]), interval, str(figure["n"])

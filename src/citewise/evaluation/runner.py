@@ -1,8 +1,9 @@
 """Runs an evaluation through the public API alone, and writes down what it was made with.
 
 A run's folder holds ``run.json`` (everything that shapes the results), ``results.jsonl`` (one line
-a question: id, kind, the answer, its scores) and ``summary.json``. A run that was cut off goes on
-where it stopped, as long as nothing that shapes the results has changed.
+a question: id, kind, the answer, its scores, the question with its gold), ``summary.json`` and
+``report.html``. A run that was cut off goes on where it stopped, as long as nothing that shapes the
+results has changed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from citewise import prompts
 from citewise.answering.assistant import Assistant
 from citewise.errors import CitewiseError, UsageError
-from citewise.evaluation import report
+from citewise.evaluation import page, report
 from citewise.evaluation.datasets import (
     SETS,
     Question,
@@ -112,6 +113,7 @@ class Result:
                 for name, value in self.scores.items()
             },
             "error": self.error,
+            "gold": self.question.to_dict(),
         }
 
 
@@ -392,18 +394,20 @@ def run_retrieval(
     wanted: Mapping[str, Sequence[str]],
     *,
     acceptable: Mapping[str, Sequence[str]] | None = None,
-    run_file: Path | None = None,
+    out: Path | None = None,
     on_progress: OnDone | None = None,
     identity: Mapping[str, object] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Json:
     """Rank 100 papers for each query that has a wanted paper, and sum up.
 
-    ``queries`` by id, ``wanted`` and ``acceptable`` paper ids by query id. ``run_file`` takes the
-    rankings as a TREC run. Queries without wanted papers are left out, as trec_eval does; a query
-    for which nothing is found scores 0.
+    ``queries`` by id, ``wanted`` and ``acceptable`` paper ids by query id. The folder ``out`` takes
+    the rankings as a TREC run (``run.trec``), the judgements (``qrels.txt``) and each query's
+    scores (``results.jsonl``). Queries without wanted papers are left out, as trec_eval does; a
+    query for which nothing is found scores 0.
     """
     asked = [name for name in queries if wanted.get(name)]
+    tag = str((identity or {}).get("system") or "citewise")
     rows: list[Json] = []
     run: list[str] = []
     for number, name in enumerate(asked, 1):
@@ -414,13 +418,19 @@ def run_retrieval(
             [hit.paper.id for hit in hits], wanted[name], (acceptable or {}).get(name, ())
         )
         rows.append({**scores, "latency_ms": took})
-        run += [f"{name} Q0 {h.paper.id} {h.rank} {h.score:.6f} citewise" for h in hits]
+        run += [f"{name} Q0 {h.paper.id} {h.rank} {h.score:.6f} {tag}" for h in hits]
         if on_progress:
             on_progress(number, len(asked))
-    if run_file is not None:
-        run_file.parent.mkdir(parents=True, exist_ok=True)
-        run_file.write_text("".join(line + "\n" for line in run), encoding="utf-8")
     clusters = [wanted[name][0] for name in asked]
+    if out is not None:
+        lines = [
+            json.dumps({"id": name, "cluster": cluster, "scores": row})
+            for name, cluster, row in zip(asked, clusters, rows, strict=True)
+        ]
+        judged = [f"{name} 0 {paper} 1" for name in asked for paper in dict.fromkeys(wanted[name])]
+        out.mkdir(parents=True, exist_ok=True)
+        for file, text in (("run.trec", run), ("qrels.txt", judged), ("results.jsonl", lines)):
+            (out / file).write_text("".join(line + "\n" for line in text), encoding="utf-8")
     figures = {}
     for score in _RETRIEVAL if rows else ():
         values = np.asarray([row[score] for row in rows])
@@ -653,7 +663,13 @@ def evaluate(
         failures = tuple(report.gate(summary, report.expected_figures()))
     if out is not None:
         report.write(summary, out)
+        if summary["what"] == "questions":
+            page.write(out, page.sample_titles() if library is None else _titles(library))
     return EvaluationOutcome(report.text_table(summary), summary, failures)
+
+
+def _titles(library: Library) -> dict[str, str]:
+    return {paper.id: paper.title for paper in library.papers()}
 
 
 def _on_questions(
@@ -682,7 +698,7 @@ def _on_questions(
                 {q.id: q.standalone for q in answerable},
                 {q.id: q.required for q in answerable},
                 acceptable={q.id: q.acceptable for q in answerable},
-                run_file=out / "run.trec" if out else None,
+                out=out,
                 on_progress=on_done,
                 identity=identity,
             )
@@ -711,7 +727,7 @@ def _on_beir(
             opened,
             asked,
             wanted,
-            run_file=out / "run.trec" if out else None,
+            out=out,
             on_progress=on_done,
             identity={
                 "set": folder.name,
