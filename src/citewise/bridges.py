@@ -5,7 +5,7 @@ Imported only when asked for: llama-index takes about 3 s to import.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -14,9 +14,27 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from citewise.answering.assistant import Assistant
-from citewise.library.library import Library
-from citewise.types import Answer, Filters, Paper, Span
+from citewise.types import Answer, Filters, Paper, SearchResult, Span
+
+
+class Finds(Protocol):
+    """What the retriever needs of a library; named here so that neither imports the other."""
+
+    def find(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResult:
+        """Ranked papers."""
+        ...
+
+
+class Asks(Protocol):
+    """What the query engine needs of an assistant."""
+
+    def ask(self, question: str) -> Answer:
+        """The whole answer."""
+        ...
+
+    async def aask(self, question: str) -> Answer:
+        """The whole answer, awaited."""
+        ...
 
 
 def _node(paper: Paper, span: Span, score: float) -> NodeWithScore:
@@ -38,7 +56,7 @@ def _node(paper: Paper, span: Span, score: float) -> NodeWithScore:
 class CitewiseRetriever(BaseRetriever):
     """Ranked papers' best passages as llama-index nodes."""
 
-    def __init__(self, library: Library, k: int = 10, filters: Filters | None = None) -> None:
+    def __init__(self, library: Finds, k: int = 10, filters: Filters | None = None) -> None:
         """``k``: passages a query gives, one a paper."""
         super().__init__(callback_manager=CallbackManager([]))
         self._library = library
@@ -53,7 +71,7 @@ class CitewiseRetriever(BaseRetriever):
 class CitewiseQueryEngine(BaseQueryEngine):
     """Checked, cited answers as llama-index responses; the whole answer is in the metadata."""
 
-    def __init__(self, assistant: Assistant) -> None:
+    def __init__(self, assistant: Asks) -> None:
         super().__init__(callback_manager=CallbackManager([]))
         self._assistant = assistant
 
