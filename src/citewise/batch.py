@@ -1,7 +1,7 @@
 """Many questions, claims or queries from a file, and their results into one.
 
 Results are in the order of the input, one JSON object a line. A run that was interrupted goes on
-where it stopped: what the output file already holds is kept.
+where it stopped: what the output file already holds is kept, and errors in it are tried again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from citewise.errors import AnswerFileError, CitewiseError, UsageError
 from citewise.grounding.checker import check
 from citewise.library.library import Library
 from citewise.types import Effort, Filters, Json
+
+_LINE_START = b'{"id": "'
+"""How every line of a result begins."""
+_LONE_SURROGATES = "backslashreplace"
+"""UTF-8 has no place for them; written so, they are JSON's own escapes."""
 
 OnDone = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -42,7 +47,7 @@ class BatchReport:
 def read_objects(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
     """The JSON objects of a file, one a line; raises UsageError naming file, line and fault."""
     try:
-        lines = path.read_text("utf-8").split("\n")
+        lines = path.read_text("utf-8-sig").split("\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -62,24 +67,38 @@ def read_objects(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
     return objects
 
 
-def _already(out: Path, key: str) -> list[str]:
-    """Ids of the complete lines of an output file; a half last line is cut off."""
+def _already(out: Path, ids: Sequence[str]) -> list[Json]:
+    """The complete lines of an output file for ``ids``; a half last line is cut off.
+
+    Raises UsageError, and leaves the file as it is, when it holds anything else.
+    """
     if not out.exists():
         return []
     data = out.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) != len(data):
-        with out.open("r+b") as file:
-            file.truncate(len(whole))
-    ids = []
+    half = data[len(whole) :]
+    results = []
     for number, line in enumerate(whole.decode("utf-8", "replace").split("\n")[:-1], 1):
         try:
-            ids.append(str(json.loads(line)[key]))
-        except (ValueError, KeyError, TypeError) as error:
+            results.append(json.loads(line))
+            str(results[-1]["id"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(
                 f"{out}:{number} is no result of this command; name another --out, or remove it."
             ) from error
-    return ids
+    ours = half.startswith(_LINE_START) or _LINE_START.startswith(half)
+    if not ours or ids[: len(results)] != [str(result["id"]) for result in results]:
+        raise UsageError(
+            f"{out} holds results of other input; name another --out, or remove the file."
+        )
+    if half:
+        with out.open("r+b") as file:
+            file.truncate(len(whole))
+    return results
+
+
+def _line(item: dict[str, Any], result: Json) -> str:
+    return json.dumps({"id": str(item["id"]), **result}, ensure_ascii=False) + "\n"
 
 
 def _run(
@@ -92,23 +111,35 @@ def _run(
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
         raise UsageError(f"The id {twice!r} stands twice in the input; ids must differ.")
-    before = _already(out, "id")
-    if ids[: len(before)] != before:
-        raise UsageError(
-            f"{out} holds results of other input; name another --out, or remove the file."
-        )
-    failed = 0
+    before = _already(out, ids)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", encoding="utf-8") as file:
+    again = [at for at, result in enumerate(before) if "error" in result]
+    if again:
+        for at in again:
+            before[at] = work(items[at])
+        _replace(out, [_line(*pair) for pair in zip(items, before, strict=False)])
+    failed = sum("error" in before[at] for at in again)
+    with out.open("a", encoding="utf-8", errors=_LONE_SURROGATES) as file:
         for place, item in enumerate(items[len(before) :], len(before) + 1):
             result = work(item)
             failed += "error" in result
-            file.write(json.dumps({"id": str(item["id"]), **result}, ensure_ascii=False) + "\n")
+            file.write(_line(item, result))
             file.flush()
             if on_done:
                 on_done(place, len(items))
         os.fsync(file.fileno())
-    return BatchReport(len(items) - len(before), len(before), failed)
+    kept = len(before) - len(again)
+    return BatchReport(len(items) - kept, kept, failed)
+
+
+def _replace(out: Path, lines: Sequence[str]) -> None:
+    """Write a file anew; killed meanwhile, the old one stands."""
+    beside = out.with_name(f"{out.name}.new")
+    with beside.open("w", encoding="utf-8", errors=_LONE_SURROGATES) as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(out)
 
 
 def ask_batch(
@@ -122,20 +153,25 @@ def ask_batch(
 ) -> BatchReport:
     """Answer ``{"id", "question", "history"}`` lines; each result is an answer under that id.
 
-    A question that fails gives ``{"id", "question", "error"}``, and the others go on. Raises
-    UsageError for an unreadable input or an output of something else.
+    A question that fails gives ``{"id", "question", "error"}``, and the others go on; a later run
+    asks it again. Raises UsageError for an unreadable input or an output of something else.
     """
+
+    items = read_objects(questions, ("id", "question"))
+    for item in items:
+        if not isinstance(item["question"], str):
+            raise UsageError(f"{questions}: in {item['id']!r} the question must be a text.")
 
     def answer(item: dict[str, Any]) -> Json:
         try:
             found = assistant.ask(
-                str(item["question"]), item.get("history") or (), effort=effort, filters=filters
+                item["question"], item.get("history") or (), effort=effort, filters=filters
             )
         except CitewiseError as error:
             return {"id": str(item["id"]), "question": item["question"], "error": str(error)}
         return {**found.to_dict(), "id": str(item["id"])}
 
-    return _run(read_objects(questions, ("id", "question")), out, answer, on_done)
+    return _run(items, out, answer, on_done)
 
 
 def check_pairs(pairs: Path, out: Path, *, on_done: OnDone | None = None) -> BatchReport:
@@ -182,8 +218,10 @@ def search_batch(
     A line is ``query-id Q0 paper-id rank score citewise``. White space in ids becomes ``_``.
     """
     items = read_objects(queries, ("_id", "text"))
+    if k < 1:
+        raise UsageError(f"k is {k}; ask for at least 1 paper.")
     run.parent.mkdir(parents=True, exist_ok=True)
-    with run.open("w", encoding="utf-8") as file:
+    with run.open("w", encoding="utf-8", errors="replace") as file:
         for place, item in enumerate(items, 1):
             name = "_".join(str(item["_id"]).split())
             for hit in library.find(str(item["text"]), k, filters).hits:

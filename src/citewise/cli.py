@@ -6,12 +6,14 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from citewise.config import Config
 from citewise.errors import CitewiseError, NotALibraryError, UsageError
@@ -151,21 +153,45 @@ def _parser() -> argparse.ArgumentParser:
 # -- printing ---------------------------------------------------------------------------------
 
 
-def _print_json(value: Json) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def _print_utf8(lines: Iterable[str]) -> None:
+    """Print for programs: UTF-8, whatever the terminal speaks.
+
+    A lone surrogate becomes an escape, which is the right one in JSON.
+    """
     sys.stdout.flush()
+    for line in lines:
+        sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+def _print_json(value: Json) -> None:
+    _print_utf8([json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"])
+
+
+def _showable(text: str, stream: TextIO) -> str:
+    """Text without what a terminal cannot show or would obey (a paper's escape codes)."""
+    encoding = stream.encoding or "utf-8"
+    return _CONTROLS.sub("", text).encode(encoding, "replace").decode(encoding)
 
 
 def _say(text: str) -> None:
-    """Print for people; characters that the terminal cannot show are replaced."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    """Print for people."""
+    sys.stdout.write(_showable(text, sys.stdout) + "\n")
     sys.stdout.flush()
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(text.rstrip() + "\n")
+    sys.stderr.write(_showable(text, sys.stderr).rstrip() + "\n")
     sys.stderr.flush()
+
+
+def _typed(text: str | None) -> str:
+    """What a person typed as text; bytes that are no text become U+FFFD."""
+    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text or "").strip()
 
 
 def _console() -> Console:
@@ -281,7 +307,8 @@ def _ingest(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    if bool(args.query) == bool(args.batch):
+    query = _typed(args.query)
+    if bool(query) == bool(args.batch):
         raise UsageError("Name one query, or --batch FILE with --run OUT.")
     if args.batch and not args.run_file:
         raise UsageError("--batch also needs --run OUT, the run file to write.")
@@ -302,7 +329,7 @@ def _search(args: argparse.Namespace) -> int:
             else:
                 _say(f"{report.done} queries searched; the run is in {args.run_file}.")
             return EXIT_DONE
-        result = library.find(args.query, args.k, _filters(args))
+        result = library.find(query, args.k, _filters(args))
     for note in result.notes:
         _warn(note)
     if args.json:
@@ -327,7 +354,7 @@ def _shorten(text: str, width: int) -> str:
 
 
 def _ask(args: argparse.Namespace) -> int:
-    question = " ".join(args.question).strip()
+    question = _typed(" ".join(args.question))
     if bool(question) == bool(args.batch):
         raise UsageError("Ask one question, or --batch FILE with --out FILE.")
     if args.batch and not args.out:
@@ -388,15 +415,16 @@ def _terminal(text: str, sentence: Sentence | None) -> str:
     from citewise.types import Verdict  # noqa: PLC0415 - see _ask
 
     bold = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    parts = text.split("**")
+    parts = _showable(text, sys.stdout).split("**")
     plain = "".join(
         part if at % 2 == 0 else f"{bold[0]}{part}{bold[1]}" for at, part in enumerate(parts)
     )
     if sentence is not None and sentence.verdict is not Verdict.SUPPORTED:
         reasons = f": {'; '.join(sentence.reasons)}" if sentence.reasons else ""
-        plain = f"{plain.rstrip()} (?{sentence.verdict.value}{reasons}) "
-    encoding = sys.stdout.encoding or "utf-8"
-    return plain.encode(encoding, "replace").decode(encoding)
+        gap = plain[len(plain.rstrip()) :]
+        doubt = _showable(f" (?{sentence.verdict.value}{reasons})", sys.stdout)
+        plain = f"{plain.rstrip()}{doubt}{gap}"
+    return plain
 
 
 def _sources(answer: Answer, args: argparse.Namespace) -> None:
@@ -474,7 +502,7 @@ def _verify(args: argparse.Namespace) -> int:
                 ids = [str(citation["paper"]["id"]) for citation in answer["citations"]]
                 failures += verify_answer(answer, library.papers_by_id(ids))
                 spans += sum(len(citation["spans"]) for citation in answer["citations"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, ArithmeticError) as error:
                 failures.append(Failure(name, f"is not a whole answer ({error!r})"))
     if args.json:
         _print_json(
@@ -519,7 +547,10 @@ def _offer_sample(args: argparse.Namespace, library: Library) -> None:
     """Fill an empty library with the sample papers if the person wants them."""
     wanted = args.sample
     if not wanted and sys.stdin.isatty():
-        reply = input("The library is empty. Fill it with the 475 sample papers? [Y/n] ")
+        try:
+            reply = input("The library is empty. Fill it with the 475 sample papers? [Y/n] ")
+        except EOFError:
+            reply = "n"
         wanted = reply.strip().lower() in ("", "y", "yes")
     if not wanted:
         _warn("The library is empty: `citewise ingest PATH` or `--sample` fills it.")
@@ -580,7 +611,10 @@ def _papers(args: argparse.Namespace) -> int:
             else:
                 _say(f"{removed} removed.")
             return EXIT_DONE
-        chosen = library.papers(_filters(args))
+        # Also a paper that is named but not there must be said.
+        named = tuple(library.paper(paper_id).id for paper_id in args.ids)
+        filters = _filters(args)
+        chosen = library.papers(replace(filters, papers=(*filters.papers, *named)))
         if args.action == "list":
             if args.json:
                 _print_json({"papers": [paper.to_dict() for paper in chosen]})
@@ -591,12 +625,20 @@ def _papers(args: argparse.Namespace) -> int:
             return EXIT_DONE
         from citewise.export import EXPORTS  # noqa: PLC0415 - only export needs it
 
-        lines = EXPORTS[args.format](chosen)
         if args.out:
-            with Path(args.out).open("w", encoding="utf-8") as file:
-                file.writelines(lines)
+            papers = list(chosen)
+            with Path(args.out).open(
+                "w", encoding="utf-8", errors="backslashreplace", newline=""
+            ) as file:
+                file.writelines(EXPORTS[args.format](papers))
+            if args.json:
+                _print_json({"exported": len(papers), "out": args.out})
+            else:
+                _say(f"{len(papers)} papers written to {args.out}.")
+        elif args.json:
+            _print_json({"papers": [library.paper(p.id).to_dict(abstract=True) for p in chosen]})
         else:
-            sys.stdout.writelines(lines)
+            _print_utf8(EXPORTS[args.format](chosen))
     return EXIT_DONE
 
 
@@ -675,6 +717,16 @@ def _run(argv: Sequence[str] | None) -> int:
             _print_json({"error": str(error)})
         _warn(f"citewise: {error}")
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        logging.getLogger("citewise").info("the fault in full", exc_info=error)
+        where = f"{error.filename}: " if error.filename else ""
+        text = f"{where}{error.strerror or error}; check the path, its permissions and the disk."
+        if args.json:
+            _print_json({"error": text})
+        _warn(f"citewise: {text}")
+        return EXIT_FAILED
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from citewise.types import Paper
 
-_LATEX_SPECIAL = re.compile(r"([&%#_])")
+_LATEX_SPECIAL = re.compile(r"(?<!\\)([&%#_])")
+_DOLLAR = re.compile(r"(?<!\\)\$")
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
 def to_jsonl(papers: Iterable[Paper]) -> Iterator[str]:
@@ -39,24 +41,33 @@ def to_csv(papers: Iterable[Paper]) -> Iterator[str]:
 
 def _row(cells: Iterable[str]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
+    # With RFC 4180's own line end a carriage return within a cell is quoted too.
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
     return out.getvalue()
 
 
 def _braced(text: str) -> str:
     """Text for a BibTeX field: specials escaped outside of mathematics, braces balanced."""
-    parts = text.split("$")
+    parts = _DOLLAR.split(text)
     if len(parts) % 2 == 0:
-        parts, glue = ["\\$".join(parts)], ""
-    else:
-        glue = "$"
-    escaped = glue.join(
-        part if at % 2 else _LATEX_SPECIAL.sub(r"\\\1", part.replace("\\%", "%"))
-        for at, part in enumerate(parts)
+        parts = ["\\$".join(parts)]
+    escaped = "$".join(
+        part if at % 2 else _LATEX_SPECIAL.sub(r"\\\1", part) for at, part in enumerate(parts)
     )
-    if escaped.count("{") != escaped.count("}"):
+    # BibTeX counts every brace, other programs only those without a backslash.
+    if not (_balanced(escaped) and _balanced(_ESCAPED.sub("", escaped))):
         escaped = escaped.replace("{", "").replace("}", "")
-    return escaped
+    # A backslash at the end would take the field's own brace along.
+    return f"{escaped} " if escaped.endswith("\\") else escaped
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for character in text:
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def to_bibtex(papers: Iterable[Paper]) -> Iterator[str]:
@@ -67,6 +78,8 @@ def to_bibtex(papers: Iterable[Paper]) -> Iterator[str]:
             "author": _braced(" and ".join(paper.authors)),
             "year": (paper.published or "")[:4],
             "month": (paper.published or "")[5:7],
+            # BibLaTeX's field: BibTeX has no place for a day.
+            "date": paper.published or "",
             "eprint": paper.arxiv_id or "",
             "archiveprefix": "arXiv" if paper.arxiv_id else "",
             "doi": paper.doi or "",
@@ -81,14 +94,20 @@ def to_bibtex(papers: Iterable[Paper]) -> Iterator[str]:
 def to_ris(papers: Iterable[Paper]) -> Iterator[str]:
     """One RIS record a paper."""
     for paper in papers:
-        lines = ["TY  - GEN", f"ID  - {paper.id}", f"TI  - {paper.title}"]
-        lines += [f"AU  - {author}" for author in paper.authors]
-        if paper.published:
-            lines.append(f"PY  - {paper.published[:4]}")
-            lines.append(f"DA  - {paper.published.replace('-', '/')}")
-        for tag, text in (("DO", paper.doi), ("UR", paper.url), ("AB", paper.abstract)):
-            if text:
-                lines.append(f"{tag}  - {text}")
+        date = paper.published or ""
+        fields = [
+            ("TY", "GEN"),
+            ("ID", paper.id),
+            ("TI", paper.title),
+            *(("AU", author) for author in paper.authors),
+            ("PY", date[:4]),
+            ("DA", date.replace("-", "/")),
+            ("DO", paper.doi),
+            ("UR", paper.url),
+            ("AB", paper.abstract),
+        ]
+        # A field is one line.
+        lines = [f"{tag}  - {' '.join(text.split())}" for tag, text in fields if text]
         yield "\n".join([*lines, "ER  - ", "", ""])
 
 

@@ -133,7 +133,7 @@ def _unaccounted(saved: Mapping[str, Any], cited: Iterable[str]) -> Iterator[str
     for at, line in enumerate(lines):
         rest = _letters(re.sub(r"^\s*(?:>\s*)*\d{1,2}[.)]\s", "", line))
         for words in filter(None, said):
-            rest = rest.replace(words, "", 1) if words in rest else rest
+            rest = rest.replace(words, "")
         ruled = any(_TABLE_RULE.fullmatch(below) for below in lines[at + 1 : at + 2])
         table_head = line.lstrip().startswith("|") and ruled
         announces = line.lstrip().startswith("#") or line.rstrip(" *_").endswith(":")

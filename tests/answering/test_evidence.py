@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from citewise.answering.evidence import Selection, select_evidence
+from citewise.answering.question import kind_of
+from citewise.backends.extractive import standing_alone
+from citewise.library.library import Library
+from citewise.types import Question
+
+QUESTION = "How much faster is Superposed Decoding than nucleus sampling?"
+
+
+def select(library: Library, text: str, *, most: int = 24, most_per_paper: int = 6) -> Selection:
+    question = Question(text, text, kind_of(text))
+    hits = library.find(text, 12).hits
+    return select_evidence(question, hits, library, most=most, most_per_paper=most_per_paper)
+
+
+@pytest.fixture(scope="module")
+def selection(sample_library: Library) -> Selection:
+    return select(sample_library, QUESTION)
+
+
+def test_evidence_is_numbered_and_quotes_its_paper(
+    selection: Selection, sample_library: Library
+) -> None:
+    assert [item.n for item in selection.evidence] == list(range(1, len(selection.evidence) + 1))
+    for item in selection.evidence:
+        abstract = sample_library.paper(item.paper.id).abstract
+        assert abstract[item.span.start : item.span.end] == item.span.text
+        assert 0 <= item.score <= 1
+        assert item.ordinal >= 0
+        assert item.paper_rank >= 1
+
+
+def test_no_sentence_is_offered_twice(selection: Selection) -> None:
+    places = [(item.paper.id, item.span.start) for item in selection.evidence]
+    assert len(set(places)) == len(places)
+
+
+def test_the_sentence_that_answers_is_among_the_first(selection: Selection) -> None:
+    assert any("2.44" in item.span.text for item in selection.evidence[:4])
+
+
+@pytest.mark.parametrize(("most", "most_per_paper"), [(1, 1), (5, 2), (24, 6), (200, 3)])
+def test_the_limits_hold(most: int, most_per_paper: int, sample_library: Library) -> None:
+    evidence = select(sample_library, QUESTION, most=most, most_per_paper=most_per_paper).evidence
+    assert evidence
+    leaning = {
+        (item.paper.id, item.ordinal) for item in evidence if standing_alone(item.span.text)[1]
+    }
+    # A sentence that leans on the one before it brings that one along.
+    chosen = [item for item in evidence if (item.paper.id, item.ordinal + 1) not in leaning]
+    by_paper = [item.paper.id for item in chosen]
+    assert len(chosen) <= most
+    assert max(by_paper.count(paper_id) for paper_id in by_paper) <= most_per_paper
+
+
+def test_features_are_shares(sample_library: Library) -> None:
+    for text in (QUESTION, "How long should a sourdough loaf rise?", "?", "zzzz qqqq"):
+        features = select(sample_library, text).features
+        for name in features.__slots__:
+            assert -1e-6 <= getattr(features, name) <= 1 + 1e-6, name
+
+
+def test_words_that_no_paper_has_are_known(sample_library: Library) -> None:
+    strange = select(sample_library, "How long should a sourdough loaf rise?")
+    assert "sourdough" in strange.unknown_words
+    assert select(sample_library, QUESTION).unknown_words == ()
+    assert strange.features.unknown > select(sample_library, QUESTION).features.unknown
+
+
+def test_without_hits_there_is_no_evidence(sample_library: Library) -> None:
+    question = Question(QUESTION, QUESTION)
+    nothing = select_evidence(question, (), sample_library, most=24, most_per_paper=6)
+    assert nothing.evidence == ()
+
+
+def test_the_same_question_finds_the_same_evidence(
+    selection: Selection, sample_library: Library
+) -> None:
+    assert select(sample_library, QUESTION) == selection

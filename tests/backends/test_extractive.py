@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from citewise.answering.citations import CitedText
+from citewise.backends.base import WritingTask
+from citewise.backends.extractive import ExtractiveBackend, standing_alone
+from citewise.backends.writing import collect
+from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
+from citewise.library.passages import sentence_spans
+from citewise.types import Evidence, Message, Paper, Question, QuestionKind, Span, Usage, Verdict
+
+LANTERN = Paper(
+    id="p1",
+    title="Lantern: a cache for long texts",
+    abstract="Caches grow with every word of a text. However, most of their words are never read "
+    "again. We present Lantern, which forgets what nobody reads. It halves the memory of the "
+    "cache. Moreover, it reaches 81.5 points on the long benchmark.",
+)
+HARBOR = Paper(
+    id="p2",
+    title="Harbor",
+    abstract="Harbor stores every word of a text on a disk. It needs no training at all. "
+    "Efficiency. As a result, a single processor is enough for a whole library.",
+)
+
+
+def evidence(*papers: Paper) -> tuple[Evidence, ...]:
+    """All sentences of the papers, the first ones best."""
+    found: list[Evidence] = []
+    for rank, paper in enumerate(papers, 1):
+        for at, (start, end) in enumerate(sentence_spans(paper.abstract)):
+            span = Span.of(paper.abstract, start, end)
+            found.append(Evidence(len(found) + 1, paper, span, 0.9 - at / 100, at, rank))
+    return tuple(found)
+
+
+def written(kind: QuestionKind, *papers: Paper, asked: str = "What does it do?") -> CitedText:
+    offered = evidence(*papers)
+    task = WritingTask(Question(asked, asked, kind), offered)
+    cited = CitedText(offered)
+    for piece in ExtractiveBackend().write(task):
+        list(cited.feed(piece))
+    list(cited.finish())
+    return cited
+
+
+@pytest.mark.parametrize("kind", QuestionKind)
+def test_every_kind_of_answer_is_cited_and_supported(kind: QuestionKind) -> None:
+    cited = written(kind, LANTERN, HARBOR, asked="Compare Lantern and Harbor.")
+    assert cited.sentences
+    assert all(s.verdict is Verdict.SUPPORTED for s in cited.sentences)
+    assert cited.notes() == []
+
+
+@pytest.mark.parametrize("kind", QuestionKind)
+def test_nothing_is_said_but_what_a_paper_says(kind: QuestionKind) -> None:
+    said = written(kind, LANTERN, HARBOR, asked="Compare Lantern and Harbor.").sentences
+    words = set(re.findall(r"\w+", f"{LANTERN.abstract} {HARBOR.abstract}".casefold()))
+    # A table also has names for its rows, and words for an empty cell.
+    table = f"what it does how results {SEE_ABOVE} {NOT_STATED}"
+    titles = set(re.findall(r"\w+", f"{LANTERN.title} {HARBOR.title} {table}".casefold()))
+    for sentence in said:
+        assert set(re.findall(r"\w+", sentence.text.casefold())) <= words | titles
+
+
+@pytest.mark.parametrize("kind", [QuestionKind.LIST, QuestionKind.OVERVIEW])
+def test_a_list_has_one_line_a_paper(kind: QuestionKind) -> None:
+    lines = written(kind, LANTERN, HARBOR).text.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"- **{LANTERN.title}** ")
+    assert lines[1].startswith(f"- **{HARBOR.title}** ")
+
+
+def test_a_word_that_says_nothing_is_not_told() -> None:
+    for kind in QuestionKind:
+        assert "Efficiency." not in written(kind, HARBOR).text
+
+
+def test_the_same_evidence_gives_the_same_answer() -> None:
+    for kind in QuestionKind:
+        assert written(kind, LANTERN, HARBOR).text == written(kind, LANTERN, HARBOR).text
+
+
+def test_without_evidence_nothing_is_written() -> None:
+    assert written(QuestionKind.FACT).text == ""
+
+
+def test_it_costs_nothing_and_leaves_questions_to_the_rules() -> None:
+    backend = ExtractiveBackend()
+    assert backend.name == "extractive"
+    assert backend.standalone("And it?", [Message("user", "What is Lantern?")]) == (None, Usage())
+    task = WritingTask(Question("x", "x"), evidence(LANTERN))
+    pieces = backend.write(task)
+    assert collect(pieces)[1] == Usage()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "opening"),
+    [
+        ("However, most words are never read.", "Most words"),
+        ("Moreover, Lantern is fast.", "Lantern is fast."),
+        ("To this end, we present Lantern.", "We present"),
+        ("(2) Lantern is fast.", "Lantern is fast."),
+        ("nn-Lantern is fast.", "nn-Lantern is fast."),
+        ("Thus far nothing is known.", "Thus far nothing"),
+    ],
+)
+def test_a_connecting_word_is_left_out_at_the_start(sentence: str, opening: str) -> None:
+    text, leans = standing_alone(sentence)
+    assert text.startswith(opening)
+    assert not leans
+
+
+@pytest.mark.parametrize("sentence", ["They need a second model.", "This is due to the cache."])
+def test_a_sentence_that_leans_on_another_is_known(sentence: str) -> None:
+    assert standing_alone(sentence)[1]
+
+
+@given(st.text(max_size=80))
+def test_any_sentence_can_be_looked_at(sentence: str) -> None:
+    text, _ = standing_alone(sentence)
+    assert text.casefold().strip() in sentence.casefold() or len(text) <= len(sentence) + 2

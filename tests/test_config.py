@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from citewise.config import Config
+from citewise.errors import UsageError
+
+FILE = 'library = "/from/file"\nbackend = "openai:from-file"\n'
+ENV = {"CITEWISE_LIBRARY": "/from/env", "CITEWISE_BACKEND": "openai:from-env"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_arguments_win_over_the_environment_and_that_over_the_file(file: Path) -> None:
+    absent = file.with_name("absent.toml")
+    asked = Config.load(library="/from/arg", backend="openai:from-arg", env=ENV, file=file)
+    assert asked == Config(Path("/from/arg"), "openai:from-arg")
+    assert Config.load(env=ENV, file=file) == Config(Path("/from/env"), "openai:from-env")
+    assert Config.load(env={}, file=file) == Config(Path("/from/file"), "openai:from-file")
+    assert Config.load(env={}, file=absent).backend == "extractive"
+    assert Config.load(env=dict.fromkeys(ENV, ""), file=file).backend == "openai:from-file"
+
+
+def test_the_home_folder_is_understood(tmp_path: Path) -> None:
+    chosen = Config.load(library="~/papers", env={}, file=tmp_path / "absent.toml")
+    assert chosen.library == Path.home() / "papers"
+
+
+def test_without_any_setting_the_library_is_in_the_user_s_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    chosen = Config.load(env={}, file=tmp_path / "absent.toml").library
+    assert chosen.name == "library"
+    assert not chosen.exists(), "to read a setting makes nothing"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"library = ", b"\xff\xfe", b"colour = 'red'\n", b"library = 3\n", b"[library]\nx = 1\n"],
+)
+def test_a_faulty_file_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(content)
+    with pytest.raises(UsageError, match=r"config\.toml"):
+        Config.load(env={}, file=tmp_path / "config.toml")
+
+
+def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=tmp_path.name):
+        Config.load(env={}, file=tmp_path)
