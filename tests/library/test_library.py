@@ -260,6 +260,19 @@ def test_two_prints_of_one_arxiv_paper_settle(open_library: Open) -> None:
     assert state(library) == before
 
 
+def test_two_papers_that_prove_to_be_one_are_one_everywhere(open_library: Open) -> None:
+    library = open_library()
+    preprint = Paper("a", "Preprint", "Quaggas graze.", arxiv_id="2410.10814")
+    article = Paper("b", "Article", "Okapis hide.", doi="10.1234/x")
+    library.add([*ANIMALS, preprint, article])
+    assert len(library) == 6
+    both = Paper("c", "Preprint", "Quaggas graze.", arxiv_id="2410.10814", doi="10.1234/x")
+    assert library.add([both]).updated == 1
+    assert len(library) == 5
+    assert library.check() == []
+    assert library._lexical.search("okapis", 3) == []
+
+
 def test_removing_takes_a_paper_out_of_everything(open_library: Open) -> None:
     library = open_library()
     library.add(ANIMALS)
@@ -522,4 +535,8 @@ def test_another_embedder_is_explained_and_repair_makes_the_indexes_again(
     assert seen[-1].done == 5
     with pytest.raises(FingerprintError):
         open_library()
-    open_library(embedder=narrow)
+    open_library(embedder=narrow).close()
+    # Back again, to fewer passages: none of the narrow ones may stay.
+    with Library.repair(library.path, embedder=library.embedder) as mended:
+        assert mended.check() == []
+        assert len(passages_in_chroma(mended)) == passages
