@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from citewise.export import EXPORTS
@@ -134,6 +134,7 @@ def test_jsonl_and_csv_hold_any_text(papers: list[Paper]) -> None:
 
 
 @given(PAPERS)
+@example([replace(FULL, title="C:\\", abstract="a } b { c \\{ $5 \\$6\r\nER  - ")])
 def test_no_text_breaks_out_of_its_field(papers: list[Paper]) -> None:
     ris = "".join(EXPORTS["ris"](papers)).splitlines()
     assert sum(line.startswith("TY  - ") for line in ris) == len(papers)

@@ -242,7 +242,9 @@ def outcome(pieces: Sequence[str]) -> object:
 @given(cut_up())
 @example(["Method B [2]", ". GPT is one. Foo is bar. Ember is so [7]. And more. And"])
 @example(["one\r", "\ntwo [1]."])
-@example([f"{ONE} [1]. {TWO} [3]. ", "**Harbor** is new. And old [4]. They agree:"])
+@example([f"{ONE} [1]. {TWO} [3]. Ember is so. And old. They agree:"])
+@example([f"{ONE} [1]. {TWO} [3]. Ember is so. **Harbor** — is new. And old. "])
+@example([f"{ONE} [1]. {TWO} [3]. 数量は半分です。[3]次は速い。[4]終わり。そう。"])
 def test_any_split_of_the_same_text_gives_the_same_answer(pieces: list[str]) -> None:
     assert outcome(pieces) == outcome(["".join(pieces)])
     assert outcome(list("".join(pieces))) == outcome(["".join(pieces)])
