@@ -374,3 +374,13 @@ def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 3 * 2**20 < 8_000 * len(line)
     finally:
         tracemalloc.stop()
+
+
+def test_a_library_among_the_papers_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "papers.jsonl").write_text('{"title": "A title", "abstract": "We show it."}\n')
+    library = tmp_path / "library" / "vectors"
+    library.mkdir(parents=True)
+    (tmp_path / "library" / "papers.sqlite").write_bytes(b"SQLite format 3\0")
+    (library / "other.jsonl").write_text('{"title": "Hidden", "abstract": "Not a paper."}\n')
+    found = list(read([tmp_path]))
+    assert [getattr(record, "title", None) for record in found] == ["A title"]

@@ -2,8 +2,9 @@
 
 Sentence boundaries are found by rule, not by a library: on the sample papers pysbd breaks
 enumerations ("namely: 1) ...") into fragments and takes 8 ms an abstract, syntok misses a boundary
-after a number ("to 2.58x. Our results"), and llama-index's splitter gives no offsets. A quotation
-must start and end where its sentence does, so this is ours.
+after a number ("to 2.58x. Our results"), and llama-index's SentenceSplitter needs nltk, which
+refuses hard-linked files, and finds offsets by looking for a chunk's text afterwards, which is not
+unique. A quotation must start and end where its sentence does, so this is ours.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ _READERS: tuple[Reader, ...] = (
 FORMATS: Mapping[str, Reader] = MappingProxyType({reader.name: reader for reader in _READERS})
 """Every format that can be read, by the name that ``--format`` takes."""
 
+_LIBRARY_SIGN = "papers.sqlite"
+"""A folder with this file is a library of citewise."""
 _GZIP = b"\x1f\x8b"
 _CONTROL_BYTES = bytes(code for code in range(0x20) if code not in b"\t\n\v\f\r\x1b")
 _MOST_CONTROLS = 0.05
@@ -123,6 +125,10 @@ def _files(path: Path) -> Iterator[Path | Rejection]:
     problems: list[OSError] = []
     for folder, folders, files in os.walk(path, onerror=problems.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if _LIBRARY_SIGN in files:
+            # A library among the papers is filled from them, not read for them.
+            folders.clear()
+            continue
         for name in sorted(files):
             file = Path(folder, name)
             if not name.startswith(".") and file.is_file():
