@@ -36,6 +36,8 @@ def title_of(name: str) -> str:
 
 def text_table(summary: Json) -> str:
     """The figures with their intervals as a table of plain text, 88 columns."""
+    if summary["what"] == "baselines":
+        return side_by_side(summary).rstrip()
     table = Table(box=None, pad_edge=False, title=heading(summary), title_justify="left")
     table.add_column("figure")
     for name in ("value", "95 % interval", "n"):
@@ -70,7 +72,10 @@ def markdown(summaries: Sequence[Json]) -> str:
     ]
     for summary in summaries:
         lines += ["", f"## {heading(summary)}", ""]
-        lines += ["| figure | value | 95 % interval | n |", "|---|---:|---:|---:|"]
+        if summary["what"] == "baselines":
+            lines += side_by_side(summary).splitlines()
+        else:
+            lines += ["| figure | value | 95 % interval | n |", "|---|---:|---:|---:|"]
         for name, figure in summary["figures"].items():
             lines.append("| " + " | ".join((title_of(name), *cells(name, figure))) + " |")
         kinds = summary.get("kinds") or {}
@@ -83,6 +88,40 @@ def markdown(summaries: Sequence[Json]) -> str:
         facts = facts_of(summary)
         lines += ["", *(f"- {name}: `{value}`" for name, value in facts.items() if value)]
     return "\n".join(lines) + "\n"
+
+
+_SIDE_BY_SIDE = {
+    "retrieval": ("ndcg_at_10", "recall_at_5", "recall_at_10", "rr", "latency_p50_ms"),
+    "answers": ("accuracy", "nugget_recall", "number", "list_f1", "cited_precision", "cited_recall",
+                "abstained_near_miss", "words"),
+}  # fmt: skip
+
+
+def side_by_side(summary: Json) -> str:
+    """A run of baselines as tables in Markdown: a line a system, a column a figure."""
+    lines: list[str] = []
+    for part, names in _SIDE_BY_SIDE.items():
+        systems: Json = summary.get(part) or {}
+        if not systems:
+            continue
+        lines += [f"| {part} | " + " | ".join(map(title_of, names)) + " |"]
+        lines += ["|---|" + "---:|" * len(names)]
+        for system, run in systems.items():
+            differs = ((summary.get("differs") or {}).get(part) or {}).get(system, ())
+            row = [
+                _number(name, run["figures"][name]["value"]) + ("†" if name in differs else "")
+                if name in run["figures"]
+                else ""
+                for name in names
+            ]
+            title = (summary.get("titles") or {}).get(system, system)
+            lines.append(f"| {title} | " + " | ".join(row) + " |")
+        lines.append("")
+    lines.append(
+        "† differs from citewise on the same questions: 95 %, paired bootstrap over papers "
+        "(each figure a test of its own). Latency is not tested."
+    )
+    return "\n".join([*lines, *(summary.get("notes") or ())]) + "\n"
 
 
 def facts_of(summary: Json) -> dict[str, str | None]:

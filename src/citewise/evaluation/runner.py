@@ -315,12 +315,13 @@ def _made_with(
         "corpus_sha256": corpus_sha256(known) if known is not None else None,
         "papers": len(known) if known is not None else None,
         "prompts": {name: prompts.load(name).sha256 for name in prompts.names()},
-        **_provenance(),
+        **provenance(),
     }
 
 
 @cache
-def _provenance() -> Json:
+def provenance() -> Json:
+    """What made a figure beside its data: code, commit, versions, machine."""
     return {
         "code_sha256": code_sha256(),
         "commit": commit(),
@@ -443,7 +444,7 @@ def run_retrieval(
     return {
         "what": "retrieval",
         **(identity or {}),
-        **_provenance(),
+        **provenance(),
         "questions": len(asked),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "figures": _figures(figures),
@@ -595,7 +596,7 @@ def run_check(
     return {
         "what": "check",
         **(identity or {}),
-        **_provenance(),
+        **provenance(),
         "questions": len(pairs),
         "backed": int(truth.sum()),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
