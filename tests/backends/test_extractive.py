@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,22 @@ def test_a_list_has_one_line_a_paper(kind: QuestionKind) -> None:
     assert len(lines) == 2
     assert lines[0].startswith(f"- **{LANTERN.title}** ")
     assert lines[1].startswith(f"- **{HARBOR.title}** ")
+
+
+@pytest.mark.parametrize("kind", QuestionKind)
+def test_references_inside_an_abstract_are_no_citations_of_ours(kind: QuestionKind) -> None:
+    paper = replace(
+        HARBOR,
+        abstract="We present Harbor, which follows earlier work [2] and [1, 3]. Harbor is fast "
+        "and needs [99] no training.",
+    )
+    cited = written(kind, paper, LANTERN, asked="Compare Harbor and Lantern.")
+    assert not cited.invented
+    quoted = [s for s in cited.sentences if "earlier work" in s.text or "no training" in s.text]
+    assert quoted
+    for sentence in quoted:
+        if kind is not QuestionKind.COMPARISON:
+            assert {cited.citations[n - 1].paper.id for n in sentence.citations} == {"p2"}
 
 
 def test_a_word_that_says_nothing_is_not_told() -> None:

@@ -101,6 +101,7 @@ _LEANING = re.compile(
     r"(?! (?:paper|work|study|article|survey|thesis|report|manuscript|review)\b)",
     re.IGNORECASE,
 )
+_OWN_REFERENCE = re.compile(r"[\[【]((?:\^|#)?\d[\d\s,;–-]*)[\]】]")
 _MARK = re.compile(r"^\s*(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)|[-–•])\s+")
 
 _SENTENCES = {
@@ -142,9 +143,14 @@ def display_name(paper: Paper) -> str:
     return head if head != paper.title and len(head) <= 40 else paper.title
 
 
+def quoted(sentence: str) -> str:
+    """A sentence of a paper as it stands in an answer: its own '[12]' is no citation of ours."""
+    return _OWN_REFERENCE.sub(r"(\1)", sentence)
+
+
 def standing_alone(sentence: str) -> tuple[str, bool]:
     """A sentence as it can open a paragraph, and whether the one before it must come along."""
-    text = _MARK.sub("", sentence)
+    text = _MARK.sub("", quoted(sentence))
     while match := _CONNECTIVE.match(text):
         word = match.group().strip().rstrip(",").lower()
         if word in _NEEDS_COMMA and "," not in match.group():
@@ -295,11 +301,11 @@ class ExtractiveBackend:
                 item = fitting[0]
                 told.add(item.n)
                 run = _led(item, {other.ordinal: other for other in group}) or [item]
+                words = [standing_alone(run[0].span.text)[0]]
+                words += [quoted(part.span.text) for part in run[1:]]
                 cells.append(
                     " ".join(
-                        f"{_cell(standing_alone(part.span.text)[0] if at == 0 else part.span.text)}"
-                        f" [{part.n}]"
-                        for at, part in enumerate(run)
+                        f"{_cell(text)} [{part.n}]" for text, part in zip(words, run, strict=True)
                     )
                 )
             if any(cell.endswith("]") for cell in cells):
@@ -355,7 +361,7 @@ class ExtractiveBackend:
                 if part.ordinal in said:
                     continue
                 follows = part.ordinal - 1 in said and place > 0
-                text = part.span.text if follows else standing_alone(part.span.text)[0]
+                text = quoted(part.span.text) if follows else standing_alone(part.span.text)[0]
                 said.add(part.ordinal)
                 yield f"{text} [{part.n}]"
         if not said:
