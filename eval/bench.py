@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from citewise import Assistant, Library
@@ -70,11 +71,11 @@ def main() -> None:
             questions = load("dev")
             assistant.ask(questions[0].question)
             times = sorted(
-                _timed(lambda q=question: assistant.ask(q.question, q.history)) * 1000
+                _timed(partial(assistant.ask, question.question, question.history)) * 1000
                 for question in questions
             )
             searches = sorted(
-                _timed(lambda q=question: library.find(q.question, 10)) * 1000
+                _timed(partial(library.find, question.question, 10)) * 1000
                 for question in questions
             )
             rows.append(
