@@ -107,7 +107,8 @@ class Question:
 def load(name: str) -> tuple[Question, ...]:
     """The questions of a set in SETS, or of a question file when ``name`` is a path to one.
 
-    Raises UsageError when there is none, or when it is malformed.
+    A line whose ``accepted`` is not true is a draft and left out. Raises UsageError when there is
+    none, or when it is malformed.
     """
     source = _source(name)
     return tuple(_parse(source.read_text(encoding="utf-8"), source.name))
@@ -145,7 +146,10 @@ def _parse(text: str, file: str) -> Iterator[Question]:
         if not line.strip():
             continue
         try:
-            yield question_of(json.loads(line))
+            row = json.loads(line)
+            # A draft counts when a person has accepted it.
+            if row.get("accepted", True) is True:
+                yield question_of(row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{file}, line {number}: no question ({type(error).__name__}: {error}); "
