@@ -164,7 +164,7 @@ def _defines(sentence: str, question: str) -> bool:
     thing = re.escape(match[1].strip())
     return bool(
         re.search(
-            rf"(?<!\w){thing}s?(?: \([^)]*\))?,? (?:is|are|refers? to|denotes?|means|aims? to)\b",
+            rf"(?<!\w){thing}s?(?: \([^)]*\))?,? (?:(?:is|are) (?:a|an|the|one)|refers? to|denotes?|means)\b",
             sentence,
             re.IGNORECASE,
         )

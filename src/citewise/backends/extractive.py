@@ -130,6 +130,9 @@ _FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2}
 _NEAR_AT_LEAST = 0.55
 _SENTENCE_NEAR = 0.7
 """A further sentence of a paper is told when it scores this share of the paper's best."""
+_NAMESAKE_NEAR = 0.75
+"""Papers of one name are told side by side when the second fits the question nearly as well."""
+_MOST_NAMESAKES = 4
 _LONGEST_LEAD = 2
 """Sentences that may go before one that leans on them."""
 _TELLING_NEAR = 0.85
@@ -185,6 +188,9 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
             if len(named) > 1:
                 named.sort(key=lambda group: _named_at(group[0].paper, asked, False))
                 return named[: _MOST_PAPERS[kind] + 1]
+    namesakes = _namesakes(ranked, task.question.standalone)
+    if kind not in _NEAR and namesakes:
+        return namesakes[:_MOST_NAMESAKES]
     least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
     near = [
         group
@@ -196,6 +202,20 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
         )
     ]
     return near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)]
+
+
+def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evidence]]:
+    """The papers that share the name a question uses, if nothing else in it tells them apart."""
+    for name in re.findall(
+        r"(?<!\w)[A-Za-z][\w-]*[A-Z0-9][\w-]*|(?<!^)(?<!\w)[A-Z][\w-]+", question
+    ):
+        start = re.compile(rf"{re.escape(name)}(?![\w-])", re.IGNORECASE)
+        sharing = [group for group in ranked if start.match(group[0].paper.title)]
+        exact = [group for group in sharing if group[0].paper.title.startswith(name)]
+        sharing = exact if len(exact) > 1 else sharing
+        if len(sharing) > 1 and sharing[1][0].score >= sharing[0][0].score * _NAMESAKE_NEAR:
+            return sharing
+    return []
 
 
 def _telling(group: Sequence[Evidence]) -> list[Evidence]:
@@ -272,7 +292,11 @@ class ExtractiveBackend:
             yield from self._listed(groups, _SENTENCES[kind])
         else:
             asked = task.question.standalone if kind is QuestionKind.NUMBER else None
-            yield from self._sections(groups, _SENTENCES[kind], asked)
+            sentences = _SENTENCES[kind]
+            if _namesakes(groups, task.question.standalone):
+                yield "Several papers here go by that name:\n\n"
+                sentences = min(2, sentences)
+            yield from self._sections(groups, sentences, asked)
         return Usage()
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
