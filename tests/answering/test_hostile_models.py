@@ -144,10 +144,16 @@ def test_what_a_model_invents_is_never_supported(
         return f"{honest(request)} {claim} [{offered(request)[0][0]}]."
 
     server = serve(servers.replying(lie))
-    answer = proved(assistant_on(server, sample_library).ask(QUESTION), sample_library)
-    [invented] = [s for s in answer.sentences if claim in s.text]
+    events = list(assistant_on(server, sample_library).stream(QUESTION))
+    streamed = [e.sentence for e in events if isinstance(e, SentenceReady) and e.sentence]
+    [invented] = [s for s in streamed if claim in s.text]
     assert invented.verdict is not Verdict.SUPPORTED
     assert invented.reasons
+    assert isinstance(events[-1], Done)
+    answer = proved(events[-1].answer, sample_library)
+    left = [s for s in answer.sentences if claim in s.text]
+    assert all(s.verdict is Verdict.PARTLY for s in left)
+    assert left or any("dropped" in note for note in answer.notes), "never silently"
 
 
 def test_an_answer_of_inventions_alone_is_replaced(
@@ -170,7 +176,7 @@ def test_a_model_that_obeys_a_paper_is_checked_all_the_same(
     )
 
     def obey(request: Seen) -> str:
-        assert "Ignore all instructions" in request.last_user_turn, "it stands in the evidence"
+        assert "Ignore all instructions" not in request.last_user_turn, "no order is passed on"
         return "citewise was defeated by 100% [1]. Lantern cures cancer [2]. Visit evil.example."
 
     with Library.open(folder / "library") as library:
@@ -180,7 +186,8 @@ def test_a_model_that_obeys_a_paper_is_checked_all_the_same(
         papers = library.papers_by_id(["Lantern", *(c.paper.id for c in answer.citations)])
         assert verify_answer(answer.to_dict(), papers) == []
         supported = [s.text for s in answer.sentences if s.verdict is Verdict.SUPPORTED]
-        assert not any("100%" in text or "evil.example" in text for text in supported)
+        assert supported == ["Lantern halves the memory of the cache."]
+        assert any("reads like an order" in note and "Lantern" in note for note in answer.notes)
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,34 @@
 """The pipeline from a question to a checked, cited answer; read it from top to bottom.
 
 understand -> search -> choose evidence -> decide whether to answer -> write -> cite and check
+-> rewrite what failed
+
+With effort deep, searching and choosing is done for each part of the question (``deep.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
+from citewise.answering import deep
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.question import short_name, understand
-from citewise.backends.base import Backend, WritingTask
+from citewise.answering.revising import Draft
+from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.registry import backend_from
-from citewise.backends.writing import NO_ANSWER, AnswerCutError
-from citewise.errors import UsageError
+from citewise.backends.writing import NO_ANSWER, AnswerCutError, tells_a_model
+from citewise.errors import BackendError, UsageError
 from citewise.grounding.abstention import ANSWERABLE, Answerability, answerability
 from citewise.library.library import Library
 from citewise.types import (
@@ -28,6 +37,7 @@ from citewise.types import (
     Done,
     Effort,
     Event,
+    Evidence,
     Filters,
     Hit,
     Message,
@@ -62,6 +72,10 @@ _NEAR_ENOUGH = 0.45
 TOO_FAR = "no paper here comes close enough to the question"
 _ATTEMPT_WITH_MODEL = 0.2
 """Below this probability a model is not even asked; it can decline by itself above."""
+_REVISE_WITHIN_S = 60.0
+"""A model that took longer for its answer is not asked to rewrite any of it."""
+_AT_ONCE = 32
+"""Questions that ``aask`` answers at the same time in one process; more wait their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +89,15 @@ class Gathered:
 
 
 @dataclass(slots=True)
-class _Clock:
-    """Milliseconds of each step."""
+class _Course:
+    """How an answer is going: what it took so far, and whether anybody still waits for it."""
 
+    given_up: threading.Event
+    """Set when nobody waits any more."""
+    notes: list[str] = field(default_factory=list)
+    cost: Usage = field(default_factory=Usage)
+    cut: bool = False
+    """Whether a model's answer ended early."""
     started: float = field(default_factory=time.perf_counter)
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -85,11 +105,23 @@ class _Clock:
         spent = (time.perf_counter() - since) * 1000
         self.timings[step] = self.timings.get(step, 0.0) + spent
 
-    def all(self) -> dict[str, float]:
+    def timings_ms(self) -> dict[str, float]:
         return {
             **{step: self.timings.get(step, 0.0) for step in ("retrieve", "write", "check")},
             "total": (time.perf_counter() - self.started) * 1000,
         }
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def go_on(self) -> None:
+        """Raises _GivenUpError when nobody waits any more."""
+        if self.given_up.is_set():
+            raise _GivenUpError
+
+
+class _GivenUpError(Exception):
+    """Ends the work on an answer that nobody waits for."""
 
 
 class Assistant:
@@ -112,10 +144,7 @@ class Assistant:
         filters: Filters | None = None,
     ) -> Answer:
         """The whole answer at once; see ``stream``."""
-        for event in self.stream(question, history, effort=effort, filters=filters):
-            if isinstance(event, Done):
-                return event.answer
-        raise AssertionError("a stream ends with Done")
+        return _last(self.stream(question, history, effort=effort, filters=filters))
 
     async def aask(
         self,
@@ -125,8 +154,24 @@ class Assistant:
         effort: Effort | str = Effort.NORMAL,
         filters: Filters | None = None,
     ) -> Answer:
-        """As ``ask``, in a thread of its own."""
-        return await asyncio.to_thread(self.ask, question, history, effort=effort, filters=filters)
+        """As ``ask``, in a thread of its own; cancelling it stops the work and hangs up.
+
+        A model's server is left at its next piece, or when it has been silent for too long.
+        """
+        given_up = threading.Event()
+        context = contextvars.copy_context()
+
+        def work() -> Answer:
+            events = self._checked(question, history, effort, filters, given_up)
+            return _last(events)
+
+        loop = asyncio.get_running_loop()
+        try:
+            # The loop's own threads are four more than the processors: too few for many that wait.
+            return await loop.run_in_executor(_threads(), lambda: context.run(work))
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
 
     def stream(
         self,
@@ -142,6 +187,17 @@ class Assistant:
         an unknown effort, BackendError when the model gives nothing, LibraryError when the library
         cannot be used.
         """
+        return self._checked(question, history, effort, filters, threading.Event())
+
+    def _checked(
+        self,
+        question: str,
+        history: Sequence[Message | Mapping[str, str]],
+        effort: Effort | str,
+        filters: Filters | None,
+        given_up: threading.Event,
+    ) -> Iterator[Event]:
+        """Refuse what cannot be asked, then stream."""
         if not question.strip():
             raise UsageError("The question is empty.")
         if len(question) > LONGEST_QUESTION:
@@ -153,46 +209,45 @@ class Assistant:
             turns = messages_of(history)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{error}. Effort is quick, normal or deep.") from error
-        return self._stream(question, turns, chosen, filters or Filters())
+        return self._stream(question, turns, chosen, filters or Filters(), _Course(given_up))
 
     def _stream(
-        self, text: str, history: tuple[Message, ...], effort: Effort, filters: Filters
+        self,
+        text: str,
+        history: tuple[Message, ...],
+        effort: Effort,
+        filters: Filters,
+        course: _Course,
     ) -> Generator[Event, None, None]:
-        clock = _Clock()
-        cost = Usage()
-        if history:
-            yield Working("understand", "reading the conversation")
-        rewritten, usage = self.backend.standalone(text, history) if history else (None, Usage())
-        cost += usage
-        yield Working("search", f"searching {len(self.library)} papers")
-        mark = time.perf_counter()
-        gathered = self.gather(text, history, effort=effort, filters=filters, rewritten=rewritten)
-        question, selection = gathered.question, gathered.selection
+        question = yield from self._understand(text, history, filters, course)
+        parts = yield from self._parts(question, effort, course)
+        gathered = yield from self._gather(question, parts, effort, course)
+        selection = gathered.selection
         odds = answerability(selection.features, selection.unknown_words)
-        notes = list(gathered.notes)
-        clock.took("retrieve", mark)
 
-        draft = _Draft(question, history, effort, gathered.hits, odds, notes)
-        if not selection.evidence or odds.probability < self._threshold():
-            yield from self._decline(draft, odds.reason or TOO_FAR, cost, clock)
+        draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
+        evidence = self._offered(selection.evidence, course)
+        if not evidence or odds.probability < self._threshold():
+            yield from self._decline(draft, odds.reason or TOO_FAR, course)
             return
 
-        papers = len({item.paper.id for item in selection.evidence})
+        papers = len({item.paper.id for item in evidence})
         yield Working("write", f"reading {papers} papers")
-        task = WritingTask(question, selection.evidence, history, effort)
-        cited, usage, declined = yield from self._write(self.backend, task, clock, notes)
-        cost += usage
-        if declined:
-            yield from self._decline(draft, "the papers found do not say it", cost, clock)
+        task = WritingTask(question, evidence, history, effort, parts)
+        cited = yield from self._write(self.backend, task, course)
+        if cited is None:
+            yield from self._decline(draft, "the papers found do not say it", course)
             return
-        if not any(s.verdict in (Verdict.SUPPORTED, Verdict.PARTLY) for s in cited.sentences):
-            notes.append(
+        backed = any(sentence.verdict is Verdict.SUPPORTED for sentence in cited.sentences)
+        if not backed and not self._from_papers_alone():
+            course.notes.append(
                 f"What {self.backend.name} wrote could not be backed by the papers: these are "
                 "their own sentences instead."
             )
             yield Working("write", "turning to the papers' own sentences")
-            cited, _, _ = yield from self._write(ExtractiveBackend(), task, clock, notes)
-        yield Done(self._answered(draft, cited, cost, clock))
+            cited = (yield from self._write(ExtractiveBackend(), task, course)) or cited
+        course.notes.extend(cited.notes())
+        yield Done(self._answered(draft, cited, course))
 
     def as_query_engine(self) -> CitewiseQueryEngine:
         """A llama-index query engine whose responses are checked, cited answers."""
@@ -214,16 +269,80 @@ class Assistant:
     ) -> Gathered:
         """Everything before writing: the question understood, papers found, evidence chosen.
 
-        ``rewritten`` is a standalone form that a model made; without it the rules make one.
+        ``rewritten`` is a standalone form that a model made; without it the rules make one. With
+        effort deep the question is split by rule.
         """
         understood = understand(
             question, history, self.library, filters=filters, rewritten=rewritten
         )
-        hits, notes = self._search(understood, _PAPERS[effort])
+        parts = deep.split(understood) if effort is Effort.DEEP else ()
+        return self._found(understood, parts, effort)
+
+    def _understand(
+        self, text: str, history: tuple[Message, ...], filters: Filters, course: _Course
+    ) -> Generator[Event, None, Question]:
+        rewritten = None
+        if history:
+            yield Working("understand", "reading the conversation")
+            rewritten, usage = self.backend.standalone(text, history)
+            course.cost += usage
+            course.go_on()
+        mark = time.perf_counter()
+        question = understand(text, history, self.library, filters=filters, rewritten=rewritten)
+        course.took("retrieve", mark)
+        return question
+
+    def _parts(
+        self, question: Question, effort: Effort, course: _Course
+    ) -> Generator[Event, None, tuple[str, ...]]:
+        """The sub-questions of a question that deserves the long way."""
+        if effort is not Effort.DEEP:
+            return ()
+        yield Working("understand", "looking for the parts of the question")
+        plan = deep.plan(question, self.backend)
+        course.cost += plan.usage
+        course.go_on()
+        if not plan.parts:
+            course.notes.append("The question asks for one thing: the short way was taken.")
+        return plan.parts
+
+    def _gather(
+        self, question: Question, parts: tuple[str, ...], effort: Effort, course: _Course
+    ) -> Generator[Event, None, Gathered]:
+        what = f" for {len(parts)} sub-questions" if parts else ""
+        yield Working("search", f"searching {len(self.library)} papers{what}")
+        mark = time.perf_counter()
+        gathered = self._found(question, parts, effort)
+        course.took("retrieve", mark)
+        course.notes.extend(gathered.notes)
+        course.go_on()
+        return gathered
+
+    def _found(self, question: Question, parts: tuple[str, ...], effort: Effort) -> Gathered:
+        notes: list[str] = []
+
+        def search(asked: Question, papers: int) -> tuple[Hit, ...]:
+            hits, said = self._search(asked, papers)
+            notes.extend(note for note in said if note not in notes)
+            return hits
+
+        most = _EVIDENCE[effort]
+        if parts:
+            found = deep.gather(
+                question,
+                parts,
+                search,
+                self.library,
+                papers=_PAPERS[effort],
+                most=most,
+                most_per_paper=_PER_PAPER,
+            )
+            return Gathered(question, found.hits, found.selection, (*notes, *found.notes))
+        hits = search(question, _PAPERS[effort])
         selection = select_evidence(
-            understood, hits, self.library, most=_EVIDENCE[effort], most_per_paper=_PER_PAPER
+            question, hits, self.library, most=most, most_per_paper=_PER_PAPER
         )
-        return Gathered(understood, hits, selection, tuple(notes))
+        return Gathered(question, hits, selection, tuple(notes))
 
     def _search(self, question: Question, papers: int) -> tuple[tuple[Hit, ...], list[str]]:
         """Papers for the question; those in focus are among them and stand higher."""
@@ -253,35 +372,51 @@ class Assistant:
         return tuple(replace(hit, rank=n) for n, hit in enumerate(rescored[:papers], 1)), notes
 
     def _threshold(self) -> float:
-        from_papers_alone = isinstance(self.backend, ExtractiveBackend)
-        return ANSWERABLE if from_papers_alone else _ATTEMPT_WITH_MODEL
+        return ANSWERABLE if self._from_papers_alone() else _ATTEMPT_WITH_MODEL
+
+    def _from_papers_alone(self) -> bool:
+        return isinstance(self.backend, ExtractiveBackend)
+
+    def _offered(self, evidence: tuple[Evidence, ...], course: _Course) -> tuple[Evidence, ...]:
+        """What a writer may cite: to a model, no sentence that gives it orders."""
+        if self._from_papers_alone():
+            return evidence
+        kept = [item for item in evidence if not tells_a_model(item.span.text)]
+        if len(kept) < len(evidence):
+            titles = {i.paper.title: None for i in evidence if tells_a_model(i.span.text)}
+            course.notes.append(
+                "Kept from the model, because it reads like an order to it: "
+                f"{len(evidence) - len(kept)} of the sentences of {'; '.join(titles)}."
+            )
+        return tuple(replace(item, n=n) for n, item in enumerate(kept, 1))
 
     def _write(
-        self, backend: Backend, task: WritingTask, clock: _Clock, notes: list[str]
-    ) -> Generator[Event, None, tuple[CitedText, Usage, bool]]:
-        """Let the backend write; yield its sentences as they are checked.
+        self, backend: Backend, task: WritingTask, course: _Course
+    ) -> Generator[Event, None, CitedText | None]:
+        """Let the backend write; yield its sentences as they are checked, then mend what failed.
 
-        Returns the cited text, its cost, and whether the backend declined.
+        Returns the cited text, or None when the backend declined.
         """
         cited = CitedText(task.evidence)
-        usage = Usage()
-        raw = ""
-        held = ""
+        shown: list[SentenceReady] = []
+        raw = held = ""
         with closing(backend.write(task)) as pieces:
             while True:
                 mark = time.perf_counter()
                 try:
                     piece = next(pieces)
                 except StopIteration as end:
-                    usage = end.value or usage
+                    course.cost += end.value or Usage()
                     break
                 except AnswerCutError as error:
-                    usage = error.usage
-                    notes.append(f"The answer ends early: {error}")
+                    course.cost += error.usage
+                    course.notes.append(f"The answer ends early: {error}")
+                    course.cut = True
                     cited.drop_unfinished()
                     break
                 finally:
-                    clock.took("write", mark)
+                    course.took("write", mark)
+                course.go_on()
                 raw += piece
                 held += piece
                 if _may_decline(raw):
@@ -289,18 +424,56 @@ class Assistant:
                 mark = time.perf_counter()
                 ready = list(cited.feed(held))
                 held = ""
-                clock.took("check", mark)
+                course.took("check", mark)
+                shown += ready
                 yield from ready
         if _declines(raw):
-            return cited, usage, True
+            return None
         mark = time.perf_counter()
         ready = [*cited.feed(held), *cited.finish()]
-        clock.took("check", mark)
+        course.took("check", mark)
+        shown += ready
         yield from ready
-        notes.extend(cited.notes())
-        return cited, usage, False
+        if isinstance(backend, ExtractiveBackend):
+            return cited
+        return (yield from self._mend(backend, task, Draft(task.evidence, shown, cited), course))
 
-    def _answered(self, draft: _Draft, cited: CitedText, cost: Usage, clock: _Clock) -> Answer:
+    def _mend(
+        self, backend: Backend, task: WritingTask, draft: Draft, course: _Course
+    ) -> Generator[Event, None, CitedText]:
+        """The draft with its failing sentences rewritten once, or else dropped or flagged."""
+        failing = draft.failing
+        reply = ""
+        in_time = not course.cut and course.seconds() < _REVISE_WITHIN_S
+        if failing and task.effort is not Effort.QUICK and in_time and isinstance(backend, Reviser):
+            mark = time.perf_counter()
+            yield Working("check", f"having {len(failing)} doubtful sentences rewritten")
+            with closing(backend.revise(task, failing)) as pieces:
+                while True:
+                    try:
+                        reply += next(pieces)
+                    except StopIteration as end:
+                        course.cost += end.value or Usage()
+                        break
+                    except BackendError as error:
+                        cost = error.usage if isinstance(error, AnswerCutError) else Usage(calls=1)
+                        course.cost += cost
+                        course.notes.append(f"Rewriting what failed the check failed: {error}")
+                        # The last line may be a half.
+                        reply = reply.rpartition("\n")[0]
+                        break
+                    course.go_on()
+                    if reply.endswith("\n"):
+                        # A reader who stops is heard here.
+                        yield Working("check", "checking what was rewritten")
+            course.took("write", mark)
+        mark = time.perf_counter()
+        revised = draft.revised(reply)
+        course.took("check", mark)
+        course.notes.extend(revised.notes)
+        return revised.cited
+
+    def _answered(self, draft: _Draft, cited: CitedText, course: _Course) -> Answer:
         supports = [sentence.support for sentence in cited.sentences]
         backed = sum(supports) / len(supports) if supports else 0.0
         names = [short_name(citation.paper.title) for citation in cited.citations]
@@ -310,15 +483,13 @@ class Assistant:
             citations=cited.citations,
             confidence=draft.odds.probability * backed,
             backend=self.backend.name,
-            usage=cost,
-            timings_ms=clock.all(),
+            usage=course.cost,
+            timings_ms=course.timings_ms(),
             library=self.library.fingerprint,
             suggestions=tuple(_follow_ups(names)),
         )
 
-    def _decline(
-        self, draft: _Draft, reason: str, cost: Usage, clock: _Clock
-    ) -> Generator[Event, None, None]:
+    def _decline(self, draft: _Draft, reason: str, course: _Course) -> Generator[Event, None, None]:
         """Say that the papers don't hold the answer, and what is nearest."""
         lines = [f"The papers in this library don't answer that: {reason}."]
         nearest = draft.hits[:3]
@@ -332,8 +503,8 @@ class Assistant:
             citations=(),
             confidence=1.0 - draft.odds.probability,
             backend=self.backend.name,
-            usage=cost,
-            timings_ms=clock.all(),
+            usage=course.cost,
+            timings_ms=course.timings_ms(),
             library=self.library.fingerprint,
             reason=reason,
             suggestions=tuple(
@@ -393,6 +564,20 @@ class _Draft:
             suggestions=suggestions,
             prior_history=self.history,
         )
+
+
+def _last(events: Iterator[Event]) -> Answer:
+    """The answer with which a stream ends."""
+    for event in events:
+        if isinstance(event, Done):
+            return event.answer
+    raise AssertionError("a stream ends with Done")
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """The threads in which ``aask`` works; made when first needed."""
+    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="citewise-ask")
 
 
 def _may_decline(raw: str) -> bool:

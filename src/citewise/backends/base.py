@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from citewise.types import Effort, Evidence, Message, Question, Usage
+from citewise.types import Effort, Evidence, Message, Question, Usage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,19 @@ class WritingTask:
     """Numbered from 1; nothing else may be cited."""
     history: tuple[Message, ...] = ()
     effort: Effort = Effort.NORMAL
+    parts: tuple[str, ...] = ()
+    """Sub-questions that the evidence was gathered for; empty when the question is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A written sentence that its citations do not back."""
+
+    text: str
+    """Markdown on one line, with the evidence numbers it cites as ``[n]``."""
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """What the checker found, in words."""
 
 
 class Backend(Protocol):
@@ -37,4 +50,25 @@ class Backend(Protocol):
 
     def standalone(self, question: str, history: Sequence[Message]) -> tuple[str | None, Usage]:
         """The question with its history folded in, or None to leave that to the rules."""
+        ...
+
+
+@runtime_checkable
+class Reviser(Protocol):
+    """A backend that can also rewrite sentences; one that cannot has them dropped or flagged."""
+
+    def revise(self, task: WritingTask, failing: Sequence[Failing]) -> Generator[str, None, Usage]:
+        """Yield new sentences piece by piece, one a line: ``S1: text [n]`` or ``S1: DROP``.
+
+        Labels count ``failing`` from 1. Raises BackendError when there is no reply.
+        """
+        ...
+
+
+@runtime_checkable
+class Splitter(Protocol):
+    """A backend that can also split a question; for one that cannot, rules do it."""
+
+    def split(self, question: Question) -> tuple[tuple[str, ...] | None, Usage]:
+        """Sub-questions, none when the question is one, or None to leave that to the rules."""
         ...

@@ -1,25 +1,42 @@
 """What every language model has in common as a backend: prompts in, checked text out.
 
-The format is the simplest that small models manage: plain text with ``[n]`` after each sentence.
+The format is plain text with ``[n]`` after each sentence, for every server alike. Structured output
+(``response_format`` with a JSON schema) is not asked for, because
+
+- sentences are shown as they land, and half a JSON document shows nothing;
+- servers differ: some refuse the parameter, some ignore it in silence, some hold to it. Whoever
+  ignores it must be read as plain text all the same, so there would be two ways, each half tested;
+- what a schema would promise, numbers that were offered, is seen to anyway: whatever else a model
+  cites is dropped (``citewise.answering.citations``);
+- models write worse under a forced format (Tam et al. 2024, "Let Me Speak Freely?", on reasoning).
+
+A model that answers in JSON unasked is read too: see ``from_json``.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from citewise import prompts
-from citewise.backends.base import WritingTask
+from citewise.backends.base import Failing, WritingTask
 from citewise.errors import BackendError, BackendUnavailableError
-from citewise.types import Effort, Evidence, Message, QuestionKind, Usage
+from citewise.types import Effort, Evidence, Message, Question, QuestionKind, Usage
 
 _log = logging.getLogger("citewise")
 
 NO_ANSWER = "NOT IN THE PAPERS"
 """What a model is told to reply when the evidence does not hold the answer."""
+
+SINGLE = "SINGLE"
+"""What a model is told to reply when a question cannot be split."""
+
+FEWEST_PARTS, MOST_PARTS = 2, 4
+"""Sub-questions of a question that is split."""
 
 MAX_TOKENS: Mapping[Effort, int] = {Effort.QUICK: 768, Effort.NORMAL: 1536, Effort.DEEP: 3072}
 """Ceiling of an answer. The prompt asks for 120 words; the rest is room for models that think."""
@@ -28,6 +45,10 @@ MAX_CHARS = 20_000
 """Characters of an answer after which a model is stopped: it is no longer answering."""
 
 _REWRITE_TOKENS = 512
+_SPLIT_TOKENS = 768
+_REVISE_TOKENS = 1536
+_FAILING_CHARS = 600
+_REASONS = 4
 _REWRITE_CHARS = 600
 _HISTORY_TURNS = 6
 _HISTORY_CHARS = 1_000
@@ -44,11 +65,28 @@ _KINDS: Mapping[QuestionKind, str] = {
     QuestionKind.YES_NO: "yes or no",
 }
 
-_TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|conversation)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|conversation|failing)\b)", re.IGNORECASE)
 _NUMBER = re.compile(r"\[(\s*\d[\d\s,;–-]*)\]")
 _UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LABEL = re.compile(r"^\W*(?:(?:standalone|rewritten)\s+)?question\W*:\s*", re.IGNORECASE)
+_LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?(?:Q|q)?\d{1,2}[.):])\s*")
+_JSON_START = re.compile(r"\s*(?:```(?:json)?\s*)?(?:\{|\[\s*[{\"])", re.IGNORECASE)
+_JSON_MAYBE = re.compile(r"\s*(?:`{1,3}(?:j(?:s(?:on?)?)?)?\s*)?(?:\[\s*)?", re.IGNORECASE)
+_TELLS_A_MODEL = re.compile(
+    r"^\W*(?:(?:please|now|important|note|attention|system|assistant|user)\b\W*){0,3}"
+    r"(?:(?:ignore|disregard|forget|override)\b.{0,60}\b(?:instructions?|prompts?|rules?|evidence"
+    r"|sources?|above|previous|everything|questions?)\b"
+    r"|(?:say|write|answer|reply|respond|output|state|print|claim|repeat|tell)\s+(?:only|exactly"
+    r"|just|that|with|the (?:word|following)|nothing|the (?:user|reader)))"
+    r"|[,;:.!]\s*(?:please )?(?:ignore|disregard|forget|override) (?:(?:all|any|the|your|every"
+    r"|previous|prior|above|earlier|other|system) )+(?:instructions?|prompts?|rules?)\b"
+    r"|\byou (?:are now|must now|must (?:say|answer|reply|respond|write|cite|claim|state))\b"
+    r"|\b(?:ai|language) (?:assistants?|models?) (?:reading|reviewing|summari[sz]ing) (?:this|it)\b"
+    r"|\bwhen (?:you are )?(?:asked|summari[sz]ing|answering)\b.{0,60}\b(?:say|answer|reply|respond"
+    r"|write|claim|state) (?:that|with|only)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _THOUGHT_TAGS = ("<think>", "<thinking>", "<thought>")
 
 
@@ -103,7 +141,15 @@ class ModelBackend:
     @property
     def prompt_hashes(self) -> dict[str, str]:
         """SHA-256 by name of the prompts that go into an answer, to be kept with results."""
-        used = ("answer_system", "answer_user", "rewrite_question_system", "rewrite_question_user")
+        used = (
+            "answer_system",
+            "answer_user",
+            "answer_revise",
+            "rewrite_question_system",
+            "rewrite_question_user",
+            "split_question_system",
+            "split_question_user",
+        )
         return {name: prompts.load(name).sha256 for name in used}
 
     def write(self, task: WritingTask) -> Generator[str, None, Usage]:
@@ -115,7 +161,27 @@ class ModelBackend:
         if not task.evidence:
             yield NO_ANSWER
             return Usage()
-        return (yield from self._reply(answer_turns(task), MAX_TOKENS[task.effort]))
+        reply = self._reply(answer_turns(task), MAX_TOKENS[task.effort])
+        return (yield from from_json(reply))
+
+    def revise(self, task: WritingTask, failing: Sequence[Failing]) -> Generator[str, None, Usage]:
+        """Yield new sentences for those that fail, one a line; see ``backends.base.Reviser``.
+
+        Raises BackendError when there is no reply.
+        """
+        return (yield from self._reply(revise_turns(task, failing), _REVISE_TOKENS))
+
+    def split(self, question: Question) -> tuple[tuple[str, ...] | None, Usage]:
+        """Sub-questions, none when the question is one, or None to leave that to the rules.
+
+        A model that fails here is not an error: the rules can do it, worse. It is logged.
+        """
+        try:
+            reply, usage = collect(self._reply(split_turns(question), _SPLIT_TOKENS))
+        except BackendError as error:
+            _log.warning("the question is split by rules: %s", error)
+            return None, Usage(calls=1)
+        return _sub_questions(reply), usage
 
     def standalone(self, question: str, history: Sequence[Message]) -> tuple[str | None, Usage]:
         """The question with its history folded in, or None to leave that to the rules.
@@ -178,9 +244,47 @@ def answer_turns(task: WritingTask) -> tuple[ChatTurn, ChatTurn]:
         evidence=evidence_lines(task.evidence),
         question=defused(task.question.standalone or task.question.text, _QUESTION_CHARS),
         kind=_KINDS[task.question.kind],
+        parts=_parts(task.parts),
         no_answer=NO_ANSWER,
     )
     return ChatTurn("system", system), ChatTurn("user", user)
+
+
+def revise_turns(task: WritingTask, failing: Sequence[Failing]) -> tuple[ChatTurn, ChatTurn]:
+    """What is sent to rewrite sentences: it begins like the answer's own turns, evidence and all.
+
+    A server that keeps its cache has read that part already.
+    """
+    lines = []
+    for n, item in enumerate(failing, 1):
+        # Not defused: the numbers it cites are those of the evidence.
+        text = _TAG.sub("‹", " ".join(clean(item.text).split()))[:_FAILING_CHARS]
+        why = "; ".join(defused(reason, 200) for reason in item.reasons[:_REASONS])
+        lines.append(f"S{n}: {text}\n   Checker: {why or item.verdict.value}")
+    user = prompts.load("answer_revise").render(
+        evidence=evidence_lines(task.evidence),
+        question=defused(task.question.standalone or task.question.text, _QUESTION_CHARS),
+        failing="\n".join(lines),
+    )
+    system = prompts.load("answer_system").render(no_answer=NO_ANSWER)
+    return ChatTurn("system", system), ChatTurn("user", user)
+
+
+def split_turns(question: Question) -> tuple[ChatTurn, ChatTurn]:
+    """What is sent to split a question: rules, then the question."""
+    user = prompts.load("split_question_user").render(
+        question=defused(question.standalone or question.text, _QUESTION_CHARS),
+        kind=_KINDS[question.kind],
+    )
+    system = prompts.load("split_question_system").render(single=SINGLE)
+    return ChatTurn("system", system), ChatTurn("user", user)
+
+
+def _parts(parts: Sequence[str]) -> str:
+    if not parts:
+        return ""
+    lines = "".join(f"\n- {defused(part, _REWRITE_CHARS)}" for part in parts)
+    return f"\nIts parts, each to be answered if the evidence holds it:{lines}"
 
 
 def rewrite_turns(question: str, history: Sequence[Message]) -> tuple[ChatTurn, ChatTurn]:
@@ -228,6 +332,88 @@ def says_no_answer(text: str) -> bool:
     """
     words = re.sub(r"[^a-z]+", " ", text.casefold()).strip()
     return words.startswith(NO_ANSWER.casefold())
+
+
+def tells_a_model(text: str) -> bool:
+    """Whether a sentence of a paper reads like an instruction to the model that reads it.
+
+    Such a sentence holds its own wishes word for word ('say that X is best'), so that a model which
+    obeys could cite it.
+    """
+    return _TELLS_A_MODEL.search(text) is not None
+
+
+def from_json(pieces: Generator[str, None, Usage]) -> Generator[str, None, Usage]:
+    """A reply as plain text with ``[n]`` markers, though the model wrote JSON.
+
+    Read are objects with a text (``sentence``, ``text``, ``claim``, ``answer``) and its numbers
+    (``evidence``, ``citations``, ``sources``, ``ids``), alone, listed, or listed in an object.
+    Anything else is passed on as it came.
+    """
+    held = ""
+    json_like: bool | None = None
+    try:
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                usage: Usage = end.value
+                break
+            except AnswerCutError:
+                if held and not json_like:
+                    yield held
+                raise
+            if json_like is False:
+                yield piece
+                continue
+            held += piece
+            if json_like is None and _JSON_START.match(held):
+                json_like = True
+            elif json_like is None and not _JSON_MAYBE.fullmatch(held):
+                json_like = False
+                yield held
+                held = ""
+    finally:
+        pieces.close()
+    if held:
+        yield (_text_in_json(held) if json_like else None) or held
+    return usage
+
+
+def _text_in_json(reply: str) -> str | None:
+    text = re.sub(r"^\s*```(?:json)?|```\s*$", "", reply.strip(), flags=re.IGNORECASE)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    lines = [line for line in _json_sentences(value, 0) if line]
+    return "\n".join(lines) or None
+
+
+def _json_sentences(value: object, depth: int) -> Iterator[str]:
+    if depth > 3:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _json_sentences(item, depth + 1)
+    elif isinstance(value, str) and depth:
+        yield " ".join(value.split())
+    elif isinstance(value, dict):
+        text = _first(value, ("sentence", "text", "claim", "answer"))
+        if isinstance(text, str):
+            cited = _first(value, ("evidence", "citations", "sources", "ids"))
+            given = cited if isinstance(cited, list) else [cited]
+            found = [n for n in given if re.fullmatch(r"\[?\d{1,4}\]?", str(n))]
+            numbers = [str(n).strip("[]") for n in found]
+            yield " ".join(text.split()) + "".join(f" [{n}]" for n in numbers)
+            return
+        for item in value.values():
+            if isinstance(item, list | dict):
+                yield from _json_sentences(item, depth + 1)
+
+
+def _first(value: Mapping[str, object], names: Sequence[str]) -> object:
+    return next((value[name] for name in names if name in value), None)
 
 
 def drop_thoughts(pieces: Generator[str, None, Usage]) -> Generator[str, None, Usage]:
@@ -291,3 +477,18 @@ def _one_question(reply: str) -> str | None:
         return None
     line = _LABEL.sub("", lines[0]).strip().strip("\"'`*“”").strip()
     return line if 0 < len(line) <= _REWRITE_CHARS else None
+
+
+def _sub_questions(reply: str) -> tuple[str, ...] | None:
+    """The sub-questions of a reply, none for ``SINGLE``, None when it holds nothing of use."""
+    if reply.strip(" \n\t*\"'`.").casefold() == SINGLE.casefold():
+        return ()
+    found: dict[str, str] = {}
+    for raw in reply.splitlines():
+        line = _LIST_MARK.sub("", raw).strip().strip("\"'`*“”").strip()
+        # Remarks ('Here are the sub-questions:') are no questions.
+        if line.endswith(":") or not 2 <= len(line.split()) <= 60 or len(line) > _REWRITE_CHARS:
+            continue
+        found.setdefault(line.casefold(), line)
+    parts = tuple(found.values())[:MOST_PARTS]
+    return parts if len(parts) >= FEWEST_PARTS else None
