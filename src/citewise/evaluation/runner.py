@@ -749,6 +749,13 @@ def _library_or_sample(library: Library | None, papers: Path | None = None) -> I
         yield opened
 
 
+@contextmanager
+def sample_library() -> Iterator[Library]:
+    """The sample papers as an open library; built once and kept in the user's cache folder."""
+    with Library.open(cached_library(sample_folder()), create=False) as opened:
+        yield opened
+
+
 def cached_library(papers: Path, cache_folder: Path | None = None) -> Path:
     """Folder of a library over a file or folder of papers, built unless it is there already.
 
