@@ -164,7 +164,8 @@ def _defines(sentence: str, question: str) -> bool:
     thing = re.escape(match[1].strip())
     return bool(
         re.search(
-            rf"(?<!\w){thing}s?(?: \([^)]*\))?,? (?:(?:is|are) (?:a|an|the|one)|refers? to|denotes?|means)\b",
+            rf"(?<!\w){thing}s?(?: \([^)]*\))?,? "
+            r"(?:(?:is|are) (?:a|an|the|one)|refers? to|denotes?|means)\b",
             sentence,
             re.IGNORECASE,
         )
