@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,6 +134,42 @@ class LexicalIndex:
                 (str(searcher.doc(address)["paper_id"][0]), float(score))
                 for score, address in found
             ]
+
+    def scores(self, weights: Mapping[str, float], papers: Sequence[str]) -> dict[str, float]:
+        """BM25 of just these papers for weighted terms, as ``search`` would score them.
+
+        ``weights`` has stemmed words as ``terms`` gives them; a paper with none of them is left
+        out.
+        """
+        if not weights or not papers:
+            return {}
+        within = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "paper_id", paper))
+                for paper in papers
+            ]
+        )
+        wanted = tantivy.Query.boolean_query(
+            [
+                (
+                    tantivy.Occur.Should,
+                    tantivy.Query.boost_query(
+                        tantivy.Query.term_query(self._schema, field, term), weight * boost
+                    ),
+                )
+                for term, weight in weights.items()
+                for field, boost in (("body", 1.0), ("title", TITLE_BOOST))
+            ]
+        )
+        both = tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Must, wanted),
+                (tantivy.Occur.Must, tantivy.Query.boost_query(within, 0.0)),
+            ]
+        )
+        searcher = self._index.searcher()
+        found = searcher.search(both, len(papers), count=False).hits
+        return {str(searcher.doc(address)["paper_id"][0]): float(score) for score, address in found}
 
     def document_frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """In how many papers each stemmed word stands."""
