@@ -15,10 +15,10 @@ from citewise.evaluation.judge import (
     judge_from,
     judge_rows,
     measure,
-    text,
     verdict_of,
 )
 from citewise.evaluation.measures import Figure
+from citewise.evaluation.report import judge_text
 from citewise.evaluation.runner import Pair
 from citewise.types import Json
 
@@ -122,14 +122,14 @@ def test_a_run_is_judged_and_its_rate_corrected() -> None:
         found = judge_rows([*rows, failed], judge, measure(judge, PAIRS))
     assert unmeasured["label"] == "plumbing"
     assert unmeasured["support_corrected"] is None
-    assert "nothing more" in text(unmeasured)
+    assert "nothing more" in judge_text(unmeasured)
     assert found["label"] == "measured"
     # Half of the ten sentences are backed; a question that failed scores 0 and does not vanish.
     assert found["figures"]["support"]["value"] == found["support_corrected"] == 0.5
     assert found["figures"]["support"]["n"] == 10
     assert found["figures"]["citation_recall"]["value"] == pytest.approx(5 * 0.5 / 6, abs=1e-4)
     assert found["figures"]["citation_recall"]["n"] == 6
-    assert "kappa 1.000" in text(found)
+    assert "kappa 1.000" in judge_text(found)
     assert found["prompt_sha256"] == prompts.load("judge_support").sha256
 
 

@@ -30,12 +30,11 @@ from citewise.errors import UsageError
 from citewise.evaluation.agreement import cohen_kappa
 from citewise.evaluation.datasets import question_of
 from citewise.evaluation.measures import Figure, alce, balanced_accuracy, bootstrap
+from citewise.evaluation.report import MEASURED, PLUMBING
 from citewise.evaluation.runner import Pair
 from citewise.types import Json, Usage, sha256_of
 
 PROMPT = "judge_support"
-PLUMBING = "plumbing"
-MEASURED = "measured"
 _TOKENS = 512
 _CHARS = 20_000
 _TAG = re.compile(r"<(?=\s*/?\s*(?:titles|evidence|claim)\b)", re.IGNORECASE)
@@ -235,41 +234,6 @@ def judge_rows(
         "unreadable": judge.unreadable,
         "usage": judge.usage.to_dict(),
     }
-
-
-def text(judged: Json) -> str:
-    """The judge's part of a summary, for a terminal or a page in Markdown."""
-    agreement = judged["agreement"]
-    lines = [f"Judge: {judged['model']} ({judged['label']})"]
-    if judged["label"] == PLUMBING:
-        lines.append(
-            "These figures show that the parts fit together and nothing more: the judge was not "
-            "measured on labelled pairs, or is no better than chance on them."
-        )
-    if agreement is not None:
-        shown = [
-            f"{name} {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
-            for name, figure in (
-                ("balanced accuracy", agreement["balanced_accuracy"]),
-                ("kappa", agreement["kappa"]),
-            )
-            if figure["value"] is not None and figure["low"] is not None
-        ]
-        lines.append(
-            f"On {agreement['n']} labelled pairs: {', '.join(shown) or 'nothing measured'}"
-        )
-    for name, figure in judged["figures"].items():
-        interval = (
-            f" ({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] is not None else ""
-        )
-        lines.append(f"{name.replace('_', ' ')}: {figure['value']:.3f}{interval}, n {figure['n']}")
-    if judged["support_corrected"] is not None:
-        lines.append(
-            f"support, corrected for the judge's errors: {judged['support_corrected']:.3f}"
-        )
-    if judged["unreadable"]:
-        lines.append(f"{judged['unreadable']} replies were no verdict and count as not supported")
-    return "\n".join(lines)
 
 
 def _data(value: str) -> str:

@@ -35,6 +35,7 @@ from citewise.evaluation.report import (
     cells,
     facts_of,
     heading,
+    judge_text,
     read_results,
     read_summary,
     title_of,
@@ -148,6 +149,7 @@ def render(summary: Json, rows: Sequence[Json], titles: Mapping[str, str] | None
 <main>
 {_figures(summary)}
 {_plots(summary, rows, questions)}
+{_judged(summary)}
 {_questions(rows, questions, known)}
 {_provenance(summary)}
 </main>
@@ -209,6 +211,15 @@ def _plots(summary: Json, rows: Sequence[Json], questions: Sequence[Question]) -
         f"<figure><figcaption>{escape(name)}</figcaption>{svg}</figure>" for name, svg in shown
     )
     return f'<section><h2>Plots</h2><div class="plots">{figures}</div></section>'
+
+
+def _judged(summary: Json) -> str:
+    if not summary.get("judge"):
+        return ""
+    lines = "".join(
+        f"<li>{escape(line)}</li>" for line in judge_text(summary["judge"]).splitlines()
+    )
+    return f"<section><h2>Support, by a judge model</h2><ul>{lines}</ul></section>"
 
 
 def _by_kind(summary: Json) -> list[plots.Bar]:

@@ -19,6 +19,9 @@ from citewise.evaluation.measures import BETTER, TITLES
 from citewise.types import Json
 
 EXPECTED_FILE = "expected.toml"
+PLUMBING = "plumbing"
+"""Label of figures that show that parts fit together and say nothing of answers."""
+MEASURED = "measured"
 _MORE_TITLES = {
     "recall_at_100": "Recall@100",
     "check_auroc": "checker: AUROC",
@@ -59,6 +62,8 @@ def text_table(summary: Json) -> str:
         console.print(by_kind)
     for name in summary.get("failed") or ():
         console.print(f"not asked for an error: {name}")
+    if summary.get("judge"):
+        console.print("\n" + judge_text(summary["judge"]), soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
@@ -85,6 +90,8 @@ def markdown(summaries: Sequence[Json]) -> str:
             for kind, figures in kinds.items():
                 row = (_of_kind(figures, name) for name in _BY_KIND)
                 lines.append(f"| {kind} | " + " | ".join(row) + " |")
+        if summary.get("judge"):
+            lines += ["", *(f"- {line}" for line in judge_text(summary["judge"]).splitlines())]
         facts = facts_of(summary)
         lines += ["", *(f"- {name}: `{value}`" for name, value in facts.items() if value)]
     return "\n".join(lines) + "\n"
@@ -95,6 +102,41 @@ _SIDE_BY_SIDE = {
     "answers": ("accuracy", "nugget_recall", "number", "list_f1", "cited_precision", "cited_recall",
                 "abstained_near_miss", "words"),
 }  # fmt: skip
+
+
+def judge_text(judged: Json) -> str:
+    """The judge's part of a summary, for a terminal or a page in Markdown."""
+    agreement = judged["agreement"]
+    lines = [f"Judge: {judged['model']} ({judged['label']})"]
+    if judged["label"] == PLUMBING:
+        lines.append(
+            "These figures show that the parts fit together and nothing more: the judge was not "
+            "measured on labelled pairs, or is no better than chance on them."
+        )
+    if agreement is not None:
+        shown = [
+            f"{name} {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+            for name, figure in (
+                ("balanced accuracy", agreement["balanced_accuracy"]),
+                ("kappa", agreement["kappa"]),
+            )
+            if figure["value"] is not None and figure["low"] is not None
+        ]
+        lines.append(
+            f"On {agreement['n']} labelled pairs: {', '.join(shown) or 'nothing measured'}"
+        )
+    for name, figure in judged["figures"].items():
+        interval = (
+            f" ({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] is not None else ""
+        )
+        lines.append(f"{name.replace('_', ' ')}: {figure['value']:.3f}{interval}, n {figure['n']}")
+    if judged["support_corrected"] is not None:
+        lines.append(
+            f"support, corrected for the judge's errors: {judged['support_corrected']:.3f}"
+        )
+    if judged["unreadable"]:
+        lines.append(f"{judged['unreadable']} replies were no verdict and count as not supported")
+    return "\n".join(lines)
 
 
 def side_by_side(summary: Json) -> str:

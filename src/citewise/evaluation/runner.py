@@ -84,6 +84,8 @@ class Finds(Protocol):
 
 OnDone = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
+SecondJudge = Callable[[Sequence[Json]], Json]
+"""What another judge says of the lines of ``results.jsonl``; see ``judge.judge_rows``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -632,14 +634,16 @@ def evaluate(
     limit: int | None = None,
     library: Library | None = None,
     on_done: OnDone | None = None,
+    second: SecondJudge | None = None,
 ) -> EvaluationOutcome:
     """Run one evaluation and say it in a table.
 
-    ``set_name``: ``first``, ``dev`` or ``test``; ``questions`` (the set that ``split`` names);
-    ``retrieval`` (the same questions, ranking alone); a BEIR folder; or a file of labelled pairs
-    for the checker. Without a ``library`` the sample papers are asked (built once, kept in the
-    cache). ``limit`` takes the first questions only. With ``gate`` the failures name every figure
-    that is worse than eval/expected.toml. Raises UsageError for a set that is not known.
+    ``set_name``: ``first``, ``dev`` or ``test``; ``questions`` (the set that ``split`` names, which
+    may be a question file); ``retrieval`` (the same questions, ranking alone); a BEIR folder; or a
+    file of labelled pairs for the checker. Without a ``library`` the sample papers are asked (built
+    once, kept in the cache). ``limit`` takes the first questions only. With ``gate`` the failures
+    name every figure that is worse than eval/expected.toml. ``second`` judges the answers too; what
+    it says goes into the summary. Raises UsageError for a set that is not known.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}; give at least 1.")
@@ -647,7 +651,7 @@ def evaluate(
     if set_name in (*SETS, "questions", "retrieval"):
         name = split if set_name in ("questions", "retrieval") else set_name
         summary = _on_questions(
-            name, set_name == "retrieval", backend, out, limit, library, on_done
+            name, set_name == "retrieval", backend, out, limit, library, on_done, second
         )
     elif path.is_dir():
         summary = _on_beir(path, split, out, limit, library, on_done)
@@ -681,12 +685,15 @@ def _on_questions(
     limit: int | None,
     library: Library | None,
     on_done: OnDone | None,
+    second: SecondJudge | None,
 ) -> Json:
     questions = load(name)[:limit]
+    if not questions:
+        raise UsageError(f"{name} holds no accepted question.")
     with _library_or_sample(library) as opened:
         opened.warm()
         identity = {
-            "set": name,
+            "set": name if name in SETS else Path(name).name,
             "set_sha256": questions_sha256(name),
             "limit": limit,
             "library": opened.fingerprint,
@@ -705,7 +712,10 @@ def _on_questions(
             )
         assistant = Assistant(opened, backend=backend)
         identity |= {"backend": assistant.backend.name, "effort": "normal"}
-        summary = run_questions(assistant, questions, out, on_done, identity=identity).summary
+        results = run_questions(assistant, questions, out, on_done, identity=identity)
+    summary = results.summary
+    if second is not None:
+        summary = {**summary, "judge": second([result.to_dict() for result in results.rows])}
     if name == "test":
         log_test_run(summary)
     return summary
