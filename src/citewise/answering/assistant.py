@@ -86,6 +86,8 @@ class Gathered:
     hits: tuple[Hit, ...]
     selection: Selection
     notes: tuple[str, ...]
+    parts: tuple[deep.Part, ...] = ()
+    """What was found for each sub-question, with effort deep."""
 
 
 @dataclass(slots=True)
@@ -234,7 +236,9 @@ class Assistant:
         papers = len({item.paper.id for item in evidence})
         yield Working("write", f"reading {papers} papers")
         task = WritingTask(question, evidence, history, effort, parts)
-        cited = yield from self._write(self.backend, task, course)
+        from_papers = self._from_papers(question, gathered)
+        writer = from_papers if self._from_papers_alone() else self.backend
+        cited = yield from self._write(writer, task, course)
         if cited is None:
             yield from self._decline(draft, "the papers found do not say it", course)
             return
@@ -245,7 +249,7 @@ class Assistant:
                 "their own sentences instead."
             )
             yield Working("write", "turning to the papers' own sentences")
-            cited = (yield from self._write(ExtractiveBackend(), task, course)) or cited
+            cited = (yield from self._write(from_papers, task, course)) or cited
         course.notes.extend(cited.notes())
         yield Done(self._answered(draft, cited, course))
 
@@ -302,8 +306,10 @@ class Assistant:
         plan = deep.plan(question, self.backend)
         course.cost += plan.usage
         course.go_on()
-        if not plan.parts:
+        if not plan.parts and deep.is_simple(question):
             course.notes.append("The question asks for one thing: the short way was taken.")
+        elif not plan.parts:
+            course.notes.append("The question has no parts: more papers were read for it at once.")
         return plan.parts
 
     def _gather(
@@ -326,6 +332,8 @@ class Assistant:
             notes.extend(note for note in said if note not in notes)
             return hits
 
+        if effort is Effort.DEEP and deep.is_simple(question):
+            effort = Effort.NORMAL
         most = _EVIDENCE[effort]
         if parts:
             found = deep.gather(
@@ -337,7 +345,9 @@ class Assistant:
                 most=most,
                 most_per_paper=_PER_PAPER,
             )
-            return Gathered(question, found.hits, found.selection, (*notes, *found.notes))
+            return Gathered(
+                question, found.hits, found.selection, (*notes, *found.notes), found.parts
+            )
         hits = search(question, _PAPERS[effort])
         selection = select_evidence(
             question, hits, self.library, most=most, most_per_paper=_PER_PAPER
@@ -376,6 +386,12 @@ class Assistant:
 
     def _from_papers_alone(self) -> bool:
         return isinstance(self.backend, ExtractiveBackend)
+
+    def _from_papers(self, question: Question, gathered: Gathered) -> Backend:
+        """Who writes with the papers' own sentences: joined questions get an answer each."""
+        if deep.are_joined(question) and any(part.evidence for part in gathered.parts):
+            return deep.PartByPart(gathered.parts)
+        return self.backend if isinstance(self.backend, ExtractiveBackend) else ExtractiveBackend()
 
     def _offered(self, evidence: tuple[Evidence, ...], course: _Course) -> tuple[Evidence, ...]:
         """What a writer may cite: to a model, no sentence that gives it orders."""

@@ -8,13 +8,14 @@ question for one thing takes the short way.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.question import kind_of, leans_on_history, short_name
-from citewise.backends.base import Backend, Splitter
+from citewise.backends.base import Backend, Splitter, WritingTask
+from citewise.backends.extractive import ExtractiveBackend
 from citewise.grounding.abstention import ANSWERABLE, answerability
 from citewise.grounding.locks import Quantity, names, quantities
 from citewise.grounding.overlap import read
@@ -89,6 +90,11 @@ _FRAME = re.compile(
     r"|do|have|has|of|on|about|in|for|to|with)\s+)*",
     re.IGNORECASE,
 )
+_NAME = re.compile(r"(?<!\w)[A-Z][\w.-]*\w(?: (?:of |for )?[A-Z\d][\w.-]*)*")
+_IT = re.compile(
+    r"\b(?:it|they|this|that)(?= |$)(?! (?:is|was) (?:known|possible|true))", re.IGNORECASE
+)
+_ITS = re.compile(r"\b(?:its|their)\b", re.IGNORECASE)
 _ARTICLE = re.compile(r"^(?:the|a|an|both)\s+", re.IGNORECASE)
 _OWN = re.compile(r"\b(?:we|our|ours|it|its)\b", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z][A-Za-z-]{3,}")
@@ -105,11 +111,21 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A sub-question with what was found for it."""
+
+    question: Question
+    evidence: tuple[Evidence, ...]
+    """Numbered as in the whole evidence; empty when too little was found."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deep:
     """What was found for a question and its parts."""
 
     hits: tuple[Hit, ...]
     selection: Selection
+    parts: tuple[Part, ...]
     notes: tuple[str, ...]
     """What was done, for people."""
 
@@ -121,13 +137,44 @@ class _Part:
     selection: Selection
 
     @property
+    def odds(self) -> float:
+        return answerability(self.selection.features, self.selection.unknown_words).probability
+
+    @property
     def weak(self) -> bool:
-        odds = answerability(self.selection.features, self.selection.unknown_words)
-        return not self.selection.evidence or odds.probability < ANSWERABLE
+        return not self.selection.evidence or self.odds < ANSWERABLE
 
 
 Search = Callable[[Question, int], tuple[Hit, ...]]
 """Papers for a question, at most so many."""
+
+
+class PartByPart(ExtractiveBackend):
+    """Answers joined questions one after the other with the papers' own sentences."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        """``parts``: those without evidence are passed over."""
+        self._parts = tuple(part for part in parts if part.evidence)
+
+    def write(self, task: WritingTask) -> Generator[str, None, Usage]:
+        """Yield the answers line by line; only what answers best is told twice."""
+        told: set[int] = set()
+        for part in self._parts:
+            # The best one may be told again: it is the answer.
+            best = part.evidence[0].n
+            fresh = tuple(i for i in part.evidence if i.n == best or i.n not in told)
+            text = ""
+            for piece in super().write(replace(task, question=part.question, evidence=fresh)):
+                text += piece
+                yield piece
+            told.update(int(n) for n in re.findall(r"\[(\d+)\]", text))
+            yield "\n\n"
+        return Usage()
+
+
+def are_joined(question: Question) -> bool:
+    """Whether the parts of a question are questions of their own, each to be answered."""
+    return question.kind not in (QuestionKind.COMPARISON, *_WIDE)
 
 
 def is_simple(question: Question) -> bool:
@@ -152,7 +199,9 @@ def split(question: Question) -> tuple[str, ...]:
     text = question.standalone.strip()
     parts = _joined(text)
     if not parts and question.kind in _WIDE:
-        parts = _enumerated(text) or _aspects(text, question.kind)
+        parts = _enumerated(text)
+        if not parts and question.kind is QuestionKind.OVERVIEW:
+            parts = _aspects(text)
     elif not parts:
         parts = _sides(text)
     parts = list(dict.fromkeys(parts))[:MOST_PARTS]
@@ -177,9 +226,28 @@ def gather(question: Question, parts: Sequence[str], search: Search, library: Li
     share = _ASPECT_SCORE if question.kind in _WIDE else _OWN_SCORE
     hits = _merged_hits(search(question, papers), searched, share)
     whole = select_evidence(question, hits, library, most=most, most_per_paper=most_per_paper)
-    selection = replace(whole, evidence=_merged(whole.evidence, searched, question, hits))
+    evidence = _merged(whole.evidence, searched, question, hits)
+    selection = replace(whole, evidence=evidence)
+    best = max(searched, key=lambda part: part.odds)
+    if are_joined(question) and best.odds > _Part(question, hits, whole).odds:
+        # Half of the questions can be answered: then they are.
+        selection = replace(best.selection, evidence=evidence)
+    numbers = {(item.paper.id, item.ordinal): item for item in evidence}
+    found = tuple(
+        Part(
+            part.question,
+            ()
+            if part.weak
+            else tuple(
+                replace(item, n=numbers[item.paper.id, item.ordinal].n)
+                for item in part.selection.evidence
+                if (item.paper.id, item.ordinal) in numbers
+            ),
+        )
+        for part in searched
+    )
     notes += _disagreements([*(part.selection.evidence[:2] for part in searched)])
-    return Deep(hits, selection, tuple(notes))
+    return Deep(hits, selection, found, tuple(notes))
 
 
 # -- taking a question apart ------------------------------------------------------------------
@@ -193,13 +261,16 @@ def _joined(text: str) -> list[str]:
     if len(pieces) < 2 or any(len(piece.split()) < 3 for piece in pieces):
         return []
     first = pieces[0]
-    subject = ", ".join(dict.fromkeys(name.text for s in read(first) for name in names(s)))
+    named = _NAME.search(first, len(first.split(maxsplit=1)[0]))
     parts = [f"{first}?"]
     for piece in pieces[1:]:
-        leans = leans_on_history(piece)
-        named = any(name.text not in subject for s in read(piece) for name in names(s))
-        about = f" ({subject or first})" if leans and not named else ""
-        parts.append(f"{piece[:1].upper()}{piece[1:]}{about}?")
+        asked = f"{piece[:1].upper()}{piece[1:]}"
+        if named:
+            asked = _IT.sub(lambda _: named[0], asked, count=1)
+            asked = _ITS.sub(lambda _: f"{named[0]}'s", asked, count=1)
+        if leans_on_history(asked) and not (named and named[0] in asked):
+            asked += f" ({named[0] if named else _FRAME.sub('', first)})"
+        parts.append(f"{asked}?")
     return parts
 
 
@@ -212,10 +283,9 @@ def _sides(text: str) -> list[str]:
         if len(sides) > MOST_PARTS or any(len(side.split()) > 12 for side in sides):
             continue
         aspect = (match["aspect"] or "").strip()
-        aspect = re.sub(r"^(?:is|was|are|has|does)\s+", "", aspect)
-        if aspect:
-            return [f"How does {side} do in {aspect}?" for side in sides]
-        return [f"What does {side} do?" for side in sides]
+        # All other words are such that say nothing of the matter: the search is for these.
+        about = f" ({aspect})" if aspect else ""
+        return [f"What do the papers say of {side}{about}?" for side in sides]
     return []
 
 
@@ -235,17 +305,15 @@ def _enumerated(text: str) -> list[str]:
     return [f"{match['frame']} {item}?" for item in items]
 
 
-def _aspects(text: str, kind: QuestionKind) -> list[str]:
+def _aspects(text: str) -> list[str]:
     topic = _FRAME.sub("", text).strip(" ?.!,;")
     if not topic:
         return []
-    parts = [
+    return [
         f"Which methods are proposed for {topic}?",
         f"What results are reported for {topic}?",
+        f"What are the limits and open problems of {topic}?",
     ]
-    if kind is QuestionKind.OVERVIEW:
-        parts.append(f"What are the limits and open problems of {topic}?")
-    return parts
 
 
 # -- searching the parts ----------------------------------------------------------------------

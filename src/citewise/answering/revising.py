@@ -19,7 +19,7 @@ from citewise.backends.extractive import standing_alone
 from citewise.types import Evidence, Sentence, SentenceReady, Verdict
 
 _RANK = {Verdict.SUPPORTED: 3, Verdict.PARTLY: 2, Verdict.UNCITED: 1, Verdict.UNSUPPORTED: 0}
-_LABEL = re.compile(r"^\W*S\s?(\d{1,3})\W*?\s*[:.)–-]\s*(.*)$", re.IGNORECASE)
+_LABEL = re.compile(r"^\W*S\s?(\d{1,3})\W*?[:.)–-]+[\s*_]*(.*)$", re.IGNORECASE)
 _DROP = re.compile(r"^\W*drop\b\W*$", re.IGNORECASE)
 _LEAD = re.compile(r"^\s*(?:[-*•]\s+|#{1,6}\s+|>\s*)+")
 _SHOWN_MARK = re.compile(r" ?\[(\d+)\]")
@@ -136,7 +136,9 @@ class Draft:
         if new.startswith("|") is not piece.is_row:
             return False
         old = (_RANK[piece.sentence.verdict], piece.sentence.support)
-        return self._judged(new, row=piece.is_row) > old
+        judged = self._judged(new, row=piece.is_row)
+        # To leave out the citation is no improvement.
+        return judged > old and judged[0] >= _RANK[Verdict.PARTLY]
 
     def _judged(self, text: str, *, row: bool = False) -> tuple[int, float]:
         """Rank and support of the worst sentence of a text."""
@@ -168,10 +170,13 @@ class Draft:
         # From below: whether nothing but the next head or the end follows, and something was there.
         bare, lost = True, False
         for at in reversed(range(len(lines))):
+            start = "".join(piece.text for piece in lines[at]).strip()
+            below = (texts[at + 1] if at + 1 < len(texts) else None) or ""
             if texts[at] is None:
                 lost = True
-            elif "".join(piece.text for piece in lines[at]).strip():
-                if heads[at] and bare and lost:
+            elif start:
+                ends = bare or (start.startswith("|") and not below.lstrip().startswith("|"))
+                if heads[at] and ends and lost:
                     texts[at] = None
                 else:
                     bare, lost = heads[at], False
@@ -187,7 +192,7 @@ class Draft:
             return piece.text
         [title] = cited.values()
         led = f"{short_name(title)}: {piece.text[:1].lower()}{piece.text[1:]}"
-        return led if self._judged(led) >= self._judged(piece.text) else piece.text
+        return led if self._judged(led)[0] >= self._judged(piece.text)[0] else piece.text
 
     def _papers(self) -> list[tuple[int, str]]:
         return [(citation.n, citation.paper.title) for citation in self._cited.citations]
