@@ -131,12 +131,18 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = command("eval", "measure answers on the evaluation questions", _eval, writer)
     evaluate.add_argument(
-        "set", nargs="?", default="first", metavar="SET", help="first (default) or questions"
+        "words",
+        nargs="*",
+        metavar="WHAT",
+        help="first (default), dev, questions [FILE], retrieval [BEIR-FOLDER], check PAIRS, "
+        "abstention, all [PAIRS], baselines; of finished runs: compare A B, export DIR, page DIR, "
+        "judge DIR [PAIRS]; for new questions: draft, adopt [ID]",
     )
     evaluate.add_argument("--split", choices=("dev", "test"), default="dev")
     evaluate.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     evaluate.add_argument("--out", metavar="DIR", help="write results and report there")
     evaluate.add_argument("--gate", action="store_true", help="fail where a figure got worse")
+    evaluate.add_argument("--judge", metavar="NAME", help="a language model as a second judge")
 
     papers = command("papers", "list, show, remove or export the papers", _papers, narrowing)
     papers.add_argument("action", choices=("list", "show", "remove", "export"))
@@ -562,17 +568,21 @@ def _offer_sample(args: argparse.Namespace, library: Library) -> None:
 
 
 def _eval(args: argparse.Namespace) -> int:
-    from citewise.evaluation.runner import evaluate  # noqa: PLC0415 - slow to import
+    from citewise.evaluation import commands  # noqa: PLC0415 - slow to import
 
-    config = _config(args)
-    outcome = evaluate(
-        args.set,
-        split=args.split,
-        backend=config.backend,
-        out=Path(args.out) if args.out else None,
-        gate=args.gate,
-        limit=args.limit,
-        on_done=_counting(args, "questions"),
+    outcome = commands.run(
+        args.words,
+        commands.Options(
+            split=args.split,
+            backend=_config(args).backend,
+            out=Path(args.out) if args.out else None,
+            gate=args.gate,
+            limit=args.limit,
+            judge=args.judge,
+            # The sample papers, unless another library is named for this very call.
+            library=Path(args.library) if args.library else None,
+            on_done=_counting(args, "questions"),
+        ),
     )
     if args.json:
         _print_json(outcome.summary)
