@@ -85,6 +85,11 @@ def cite(folder: Path, capsys: pytest.CaptureFixture[str]) -> Cite:
     return run
 
 
+def heed_interrupts() -> None:
+    """A shell has the jobs that it runs in the background ignore Ctrl-C: undo that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*words: str | Path, **more: Any) -> subprocess.Popen[str]:
     """The command as a process of its own."""
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1", **more.pop("env", {})}
@@ -97,6 +102,7 @@ def start(*words: str | Path, **more: Any) -> subprocess.Popen[str]:
         encoding="utf-8",
         env=env,
         **more,
+        preexec_fn=heed_interrupts,
     )
 
 
