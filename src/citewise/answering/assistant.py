@@ -463,7 +463,8 @@ class Assistant:
         in_time = not course.cut and course.seconds() < _REVISE_WITHIN_S
         if failing and task.effort is not Effort.QUICK and in_time and isinstance(backend, Reviser):
             mark = time.perf_counter()
-            yield Working("check", f"having {len(failing)} doubtful sentences rewritten")
+            doubtful = "a sentence" if len(failing) == 1 else f"{len(failing)} sentences"
+            yield Working("check", f"having {doubtful} rewritten that the papers do not back")
             with closing(backend.revise(task, failing)) as pieces:
                 while True:
                     try:
