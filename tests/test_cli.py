@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.openai_server import OpenAIServer, Seen, replying
 
 from citewise.cli import _parser, main
 from citewise.library.library import Library
@@ -275,6 +276,30 @@ def test_ask_gives_the_interface_s_answer(cite: Cite) -> None:
         assert all(span.keys() == SPAN for span in citation["spans"])
     for paper in answer["retrieved"]:
         assert {"rank", "paper_id", "title", "score"} <= paper.keys()
+
+
+def test_ask_prints_the_answer_again_where_the_check_changed_it(
+    cite: Cite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    lie = "Napoleon ate 977 kg of cheese [1]."
+
+    def reply(request: Seen) -> str:
+        quoted = re.search(r"^\[1\] \(.*?\) (.+?)\.?$", request.last_user_turn, re.MULTILINE)
+        assert quoted is not None
+        return f"{quoted[1]} [1]. It is well known. {lie}"
+
+    with OpenAIServer(replying(reply)) as server:
+        ran = cite("ask", "--backend", server.spec(), QUESTION)
+    assert ran.status == 0
+    streamed, _, final = ran.out.partition("The answer after the check:")
+    assert "977 kg" in streamed
+    assert "(?unsupported" in streamed
+    assert "977 kg" not in final
+    assert "It is well known. (?uncited" in final
+    assert "1 sentence was dropped" in ran.err
+    unchanged = cite("ask", QUESTION)
+    assert "after the check" not in unchanged.out
 
 
 def test_ask_declines_what_the_papers_do_not_hold(cite: Cite) -> None:

@@ -411,8 +411,9 @@ def _stream(assistant: object, question: str, args: argparse.Namespace) -> None:
             sys.stdout.write(_terminal(event.text, event.sentence))
             sys.stdout.flush()
         elif isinstance(event, Done):
-            if shown.strip() and event.answer.text.strip() not in shown:
-                sys.stdout.write("\n\n" + _terminal(event.answer.text, None))
+            if shown.strip() and event.answer.text.strip() != shown.strip():
+                _say("\n\nThe answer after the check:\n")
+                sys.stdout.write(_marked(event.answer))
             _sources(event.answer, args)
 
 
@@ -426,11 +427,27 @@ def _terminal(text: str, sentence: Sentence | None) -> str:
         part if at % 2 == 0 else f"{bold[0]}{part}{bold[1]}" for at, part in enumerate(parts)
     )
     if sentence is not None and sentence.verdict is not Verdict.SUPPORTED:
-        reasons = f": {'; '.join(sentence.reasons)}" if sentence.reasons else ""
         gap = plain[len(plain.rstrip()) :]
-        doubt = _showable(f" (?{sentence.verdict.value}{reasons})", sys.stdout)
-        plain = f"{plain.rstrip()}{doubt}{gap}"
+        plain = f"{plain.rstrip()}{_showable(_doubt(sentence), sys.stdout)}{gap}"
     return plain
+
+
+def _doubt(sentence: Sentence) -> str:
+    reasons = f": {'; '.join(sentence.reasons)}" if sentence.reasons else ""
+    return f" (?{sentence.verdict.value}{reasons})"
+
+
+def _marked(answer: Answer) -> str:
+    """A whole answer for a terminal, its doubtful sentences marked as they are while it streams."""
+    from citewise.types import Verdict  # noqa: PLC0415 - see _ask
+
+    text = answer.text
+    for sentence in answer.sentences:
+        if sentence.verdict is not Verdict.SUPPORTED:
+            place = re.search(re.escape(sentence.text) + r"(?: \[\d+\])*", text)
+            end = place.end() if place else len(text)
+            text = text[:end] + _doubt(sentence) + text[end:]
+    return _terminal(text, None)
 
 
 def _sources(answer: Answer, args: argparse.Namespace) -> None:
