@@ -21,6 +21,9 @@ PAPER_WEIGHT = 0.35
 """What counts in a sentence's score: cosine to the question, rarity-weighted words shared with it,
 and its paper's rank. Chosen on the dev questions (`citewise eval questions --split dev`)."""
 
+LEAST_PAPER_SCORE = 0.3
+"""What the rank of the last found paper is worth, of 1 for the first."""
+
 OWN_SHARE = 0.5
 """How much the sentence's own words count against those of its title."""
 
@@ -172,6 +175,17 @@ def _defines(sentence: str, question: str) -> bool:
     )
 
 
+def _spread(scores: Sequence[float]) -> list[float]:
+    """Scores of the found papers from LEAST_PAPER_SCORE for the worst to 1 for the best."""
+    low, high = min(scores), max(scores)
+    if high <= low:
+        return [1.0] * len(scores)
+    return [
+        LEAST_PAPER_SCORE + (1 - LEAST_PAPER_SCORE) * (score - low) / (high - low)
+        for score in scores
+    ]
+
+
 def _own_work_starts(sentences: Sequence[str]) -> int:
     """Place of the first sentence about the paper's own work; 0 when none says so."""
     return next((at for at, text in enumerate(sentences) if _OWN_WORK.search(text)), 0)
@@ -263,10 +277,10 @@ def select_evidence(
         return Selection((), nothing, terms.unknown)
     vector = library.embedder.embed_queries([question.standalone])[0]
     rows = library.sentences([hit.paper.id for hit in hits])
-    best_score = max(hit.score for hit in hits) or 1.0
+    paper_scores = _spread([hit.score for hit in hits])
     scored: list[_Scored] = []
     best_cosine = best_covered = best_by_paper = 0.0
-    for hit in hits:
+    for hit, paper_score in zip(hits, paper_scores, strict=True):
         row = rows.get(hit.paper.id)
         if row is None:
             continue
@@ -283,7 +297,7 @@ def select_evidence(
             score = (
                 MEANING_WEIGHT * float(cosines[ordinal])
                 + WORDS_WEIGHT * (OWN_SHARE * own + (1 - OWN_SHARE) * shared)
-                + PAPER_WEIGHT * hit.score / best_score
+                + PAPER_WEIGHT * paper_score
             )
             if _wanted_form(span.text, question):
                 score += KIND_BONUS

@@ -117,7 +117,7 @@ _SENTENCES = {
 """Sentences of one paper in an answer."""
 
 _NEAR = {
-    QuestionKind.LIST: 0.68,
+    QuestionKind.LIST: 0.66,
     QuestionKind.OVERVIEW: 0.70,
     QuestionKind.COMPARISON: 0.75,
 }

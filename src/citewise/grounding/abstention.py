@@ -15,14 +15,14 @@ ANSWERABLE = 0.35
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.36,
-    "cosine": 3.21,
-    "passage": 3.01,
-    "covered": 1.97,
-    "covered_by_paper": 2.57,
-    "unknown": -0.73,
-    "names": 2.49,
-    "wanted": 0.34,
+    "bias": -7.74,
+    "cosine": 3.16,
+    "passage": 2.93,
+    "covered": 1.98,
+    "covered_by_paper": 2.65,
+    "unknown": -0.78,
+    "names": 2.45,
+    "wanted": 0.85,
 }
 
 
