@@ -375,6 +375,14 @@ class Overlap:
     """Words of the claim that no cited sentence holds, heaviest first."""
 
 
+NAME_SHARE = 0.4
+"""What a name counts of its rarity in the overlap."""
+
+
+def _is_name(word: str) -> bool:
+    return any(c.isupper() for c in word)
+
+
 _NOTHING = Overlap(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (), None, ())
 
 
@@ -401,9 +409,10 @@ def overlap(
             if term.stem not in index:
                 index[term.stem] = len(weights)
                 surface.append(token.text)
-                weights.append(
-                    0.0 if token.lower in FRAME_WORDS else 0.08 + table.weight(term.stem)
-                )
+                weight = 0.0 if token.lower in FRAME_WORDS else 0.08 + table.weight(term.stem)
+                # Names are rare, and whether they are held is for the locks to say: left at their
+                # full weight, a name alone would back whatever is said of it.
+                weights.append(NAME_SHARE * weight if _is_name(token.text) else weight)
             word = token.text.rstrip("s")
             if 3 <= len(word) <= 6 and word.isupper() and word.isalpha():
                 acronyms[word.lower()] = index[term.stem]
