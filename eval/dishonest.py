@@ -484,7 +484,8 @@ def other_format(line: Line, _: Sequence[Line], __: random.Random) -> Made | Non
     for rule, to in (
         (r"(?<=\d)\\?%", " percent"), (r"(?<=\d) ?times\b(?! ?\d)", "x"),
         (r"(?<=\d)x\b(?! ?\d)", " times"), (r"(?<=\d),(?=\d{3}\b)", ""),
-        (r"(?<![\w.,-])(\d+)B\b", r"\1 billion"), (r"(?<![\w.,-])(\d+)K\b", r"\1,000"), (r"(?<![\w.,-])(\d+)M\b", r"\1 million"),
+        (r"(?<![\w.,-])(\d+)B\b", r"\1 billion"),
+        (r"(?<![\w.,-])(\d+)K\b", r"\1,000"), (r"(?<![\w.,-])(\d+)M\b", r"\1 million"),
         (r"\btwo\b", "2"), (r"\bthree\b", "3"),
     ):  # fmt: skip
         if re.search(rule, text):
