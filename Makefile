@@ -9,7 +9,7 @@ UV = UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/python
 export CITEWISE_LIBRARY ?= $(CURDIR)/.library
 export Q
 
-.PHONY: help install chat ask test lint types eval gate bench wheel pins clean
+.PHONY: help install chat ask test lint types eval gate bench bench-retrieval wheel pins clean
 
 help:
 	@echo "make chat        the web page on http://127.0.0.1:7860, with the sample papers"
@@ -56,6 +56,11 @@ eval: $(VENV)/.installed
 
 gate: $(VENV)/.installed
 	$(BIN)/citewise eval first --gate
+	$(BIN)/citewise eval questions --split dev --gate
+
+DATA ?= data
+bench-retrieval: $(VENV)/.installed-test
+	$(BIN)/python eval/bench_retrieval.py --data $(DATA)
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python eval/bench.py
