@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from citewise.errors import UsageError
@@ -199,6 +199,7 @@ def test_a_bar_is_as_long_as_its_value() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), max_size=30))
+@example([5e-324])
 def test_latency_is_drawn_for_any_times(times: list[float]) -> None:
     Seen(plots.latency(times))
     for x in re.findall(r"points=\"([^\"]*)\"", plots.latency(times)):

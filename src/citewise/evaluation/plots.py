@@ -113,7 +113,8 @@ def latency(times: Sequence[float]) -> str:
     """
     ordered = sorted(times)
     count = len(ordered)
-    most = _round_up(ordered[-1]) if ordered else 1.0
+    # An axis shorter than a microsecond would only show rounding.
+    most = max(0.001, _round_up(ordered[-1])) if ordered else 1.0
     parts = _axes("milliseconds", "share answered within", ticks=[most * k / 4 for k in range(5)])
     points = [(_x(0), _y(0))]
     for at, ms in enumerate(ordered):
