@@ -17,7 +17,7 @@ from citewise.library.library import Library
 from citewise.types import IngestReport
 
 # A busy machine is slow now and then; a test is judged by what it finds, not by its milliseconds.
-# Where a change is judged, the same change is judged alike each time; elsewhere chance looks further.
+# CI judges the same change alike each time; elsewhere chance looks further.
 settings.register_profile("citewise", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("citewise")
 
