@@ -77,6 +77,12 @@ class Paper:
         return value
 
 
+def short_name(title: str) -> str:
+    """What a paper is called in talk: the part of its title before a colon, if that is short."""
+    head = title.split(":", 1)[0].strip()
+    return head if head != title and len(head) <= 40 else title
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """A record that could not become a paper, and why."""

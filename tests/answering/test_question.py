@@ -8,12 +8,11 @@ from citewise.answering.question import (
     kind_of,
     leans_on_history,
     named_papers,
-    short_name,
     understand,
     without_commands,
 )
 from citewise.library.library import Library
-from citewise.types import Filters, Message, QuestionKind
+from citewise.types import Filters, Message, QuestionKind, short_name
 
 FALCON = "How does Falcon draft tokens?"
 ABOUT_FALCON = (

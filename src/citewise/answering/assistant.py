@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from citewise.answering import deep
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import Selection, select_evidence
-from citewise.answering.question import short_name, understand
+from citewise.answering.question import understand
 from citewise.answering.revising import Draft
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
@@ -50,6 +50,7 @@ from citewise.types import (
     Working,
     messages_of,
     sha256_of,
+    short_name,
 )
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from citewise.answering.evidence import Selection, select_evidence
-from citewise.answering.question import kind_of, leans_on_history, short_name
+from citewise.answering.question import kind_of, leans_on_history
 from citewise.backends.base import Backend, Splitter, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.grounding.abstention import ANSWERABLE, answerability
 from citewise.grounding.locks import Quantity, names, quantities
 from citewise.grounding.overlap import read
 from citewise.library.library import Library
-from citewise.types import Evidence, Hit, Question, QuestionKind, Usage
+from citewise.types import Evidence, Hit, Question, QuestionKind, Usage, short_name
 
 MOST_PARTS = 4
 PAPERS_A_PART = 8

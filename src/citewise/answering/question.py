@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
-from citewise.types import Filters, Message, Paper, Question, QuestionKind
+from citewise.types import Filters, Message, Paper, Question, QuestionKind, short_name
 
 _NUMBER = re.compile(
     r"\b(how (?:many|much|fast|large|big|long|often|high|low|small|deep|wide|accurate|far)"
@@ -145,12 +145,6 @@ def kind_of(question: str) -> QuestionKind:
     if _HOW.search(text):
         return QuestionKind.HOW
     return QuestionKind.FACT
-
-
-def short_name(title: str) -> str:
-    """What a paper is called in talk: the part of its title before a colon, if that is short."""
-    head = title.split(":", 1)[0].strip()
-    return head if head != title and len(head) <= 40 else title
 
 
 def named_papers(text: str, library: Library, limit: int = _MOST_FOCUS) -> list[Paper]:

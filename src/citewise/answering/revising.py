@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from citewise.answering.citations import CitedText
-from citewise.answering.question import short_name
 from citewise.backends.base import Failing
 from citewise.backends.extractive import standing_alone
-from citewise.types import Evidence, Sentence, SentenceReady, Verdict
+from citewise.types import Evidence, Sentence, SentenceReady, Verdict, short_name
 
 _RANK = {Verdict.SUPPORTED: 3, Verdict.PARTLY: 2, Verdict.UNCITED: 1, Verdict.UNSUPPORTED: 0}
 _LABEL = re.compile(r"^\W*S\s?(\d{1,3})\W*?[:.)–-]+[\s*_]*(.*)$", re.IGNORECASE)

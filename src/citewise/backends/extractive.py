@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from citewise.backends.base import WritingTask
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
-from citewise.types import Evidence, Message, Paper, QuestionKind, Usage
+from citewise.types import Evidence, Message, Paper, QuestionKind, Usage, short_name
 
 _CONNECTIVE = re.compile(
     r"^(?:however|moreover|furthermore|in addition|additionally|also|finally|lastly|therefore|thus"
@@ -140,12 +140,6 @@ _FEWEST_WORDS = 5
 """A shorter sentence ('Efficiency.') says nothing by itself."""
 
 
-def display_name(paper: Paper) -> str:
-    """What a paper is called in an answer: the part of its title before a colon, if it is short."""
-    head = paper.title.split(":", 1)[0].strip()
-    return head if head != paper.title and len(head) <= 40 else paper.title
-
-
 def quoted(sentence: str) -> str:
     """A sentence of a paper as it stands in an answer: its own '[12]' is no citation of ours."""
     return _OWN_REFERENCE.sub(r"(\1)", sentence)
@@ -243,7 +237,7 @@ def _led(item: Evidence, offered: Mapping[int, Evidence]) -> list[Evidence] | No
 def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
     """A paper's sentences in order, from the first that speaks of its own work."""
     ordered = sorted(group, key=lambda item: item.ordinal)
-    name = display_name(ordered[0].paper)
+    name = short_name(ordered[0].paper.title)
     for at, item in enumerate(ordered):
         if _SPEAKS_OF_ITSELF.search(item.span.text) or name in item.span.text:
             return ordered[at:]
@@ -261,14 +255,14 @@ def _wants_table(question: str, groups: Sequence[Sequence[Evidence]]) -> bool:
         return False
     rest = question
     for group in groups:
-        rest = re.sub(re.escape(display_name(group[0].paper)), " ", rest, flags=re.IGNORECASE)
+        rest = re.sub(re.escape(short_name(group[0].paper.title)), " ", rest, flags=re.IGNORECASE)
     left = [word for word in re.findall(r"[A-Za-z]{3,}", rest) if word.lower() not in _COMPARING]
     return len(left) <= 1
 
 
 def _named_at(paper: Paper, text: str, exact: bool) -> int:
     """Where ``text`` names the paper, -1 if it does not; ``exact`` minds the case."""
-    name = re.escape(display_name(paper))
+    name = re.escape(short_name(paper.title))
     match = re.search(rf"(?<!\w){name}(?!\w)", text, 0 if exact else re.IGNORECASE)
     return match.start() if match else -1
 
@@ -307,7 +301,11 @@ class ExtractiveBackend:
     @staticmethod
     def _table(groups: Sequence[Sequence[Evidence]]) -> Iterator[str]:
         """A row for each aspect, a column for each paper, sentences of the papers as cells."""
-        yield "| | " + " | ".join(_cell(display_name(group[0].paper)) for group in groups) + " |\n"
+        yield (
+            "| | "
+            + " | ".join(_cell(short_name(group[0].paper.title)) for group in groups)
+            + " |\n"
+        )
         yield "|---" * (len(groups) + 1) + "|\n"
         told: set[int] = set()
         for aspect, pattern in _ASPECTS:

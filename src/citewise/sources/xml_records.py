@@ -195,8 +195,3 @@ def _done(parser: _Parser) -> Iterator[XmlRecord]:
     for line, element in parser.target.done:
         yield XmlRecord(line, element)
     parser.target.done.clear()
-
-
-def text_of(element: Element | None) -> str:
-    """All words inside ``element``, without its markup; empty for None."""
-    return "" if element is None else "".join(element.itertext())

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from citewise.answering.question import short_name
 from citewise.errors import CitewiseError, PortInUseError, UsageError
 from citewise.types import (
     Answer,
@@ -31,6 +30,7 @@ from citewise.types import (
     SearchResult,
     SentenceReady,
     Working,
+    short_name,
 )
 from citewise.web import render, theme
 
