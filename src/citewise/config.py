@@ -16,6 +16,11 @@ CONFIG_FILE = "config.toml"
 DEFAULT_BACKEND = "extractive"
 
 
+def user_library() -> Path:
+    """Where the library lies when nothing names one: in the user's data folder."""
+    return Path(platformdirs.user_data_dir("citewise", False)) / "library"
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What can be set once instead of at every call."""
@@ -43,9 +48,8 @@ class Config:
         path = file or Path(platformdirs.user_config_dir("citewise", False)) / CONFIG_FILE
         stored = _read(path)
         folder = library or values.get("CITEWISE_LIBRARY") or stored.get("library")
-        home = Path(platformdirs.user_data_dir("citewise", False)) / "library"
         return cls(
-            library=Path(folder).expanduser() if folder else home,
+            library=Path(folder).expanduser() if folder else user_library(),
             backend=(
                 backend
                 or values.get("CITEWISE_BACKEND")

@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import platformdirs
 from filelock import FileLock, Timeout
 
+from citewise.config import user_library
 from citewise.errors import (
     FingerprintError,
     LibraryError,
@@ -101,7 +101,7 @@ class LibraryInfo:
 def default_path() -> Path:
     """Where the library lies when none is named: ``$CITEWISE_LIBRARY``, else the user's data."""
     named = os.environ.get("CITEWISE_LIBRARY")
-    return Path(named) if named else Path(platformdirs.user_data_dir("citewise", False)) / "library"
+    return Path(named) if named else user_library()
 
 
 def fingerprint_of(embedder: Embedder) -> str:
