@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from citewise import Assistant, Library
-from citewise.web.page import serve
+from citewise.web.server import serve
 
 if __name__ == "__main__":
     serve(

@@ -552,7 +552,7 @@ def _chat(args: argparse.Namespace) -> int:
         if not len(library):
             _offer_sample(args, library)
         from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
-        from citewise.web.page import serve  # noqa: PLC0415 - Gradio takes 5 s to import
+        from citewise.web.server import serve  # noqa: PLC0415 - Gradio takes 5 s to import
 
         assistant = Assistant(library, _config(args).backend)
 

@@ -34,7 +34,8 @@ from citewise.types import (
     Verdict,
     Working,
 )
-from citewise.web.page import Asks, make_server, serve
+from citewise.web.page import Asks
+from citewise.web.server import make_server, serve
 
 HOSTILE = (
     "<script>window.hacked=1</script>"

@@ -17,7 +17,8 @@ from gradio_client import Client  # type: ignore[import-untyped]
 
 from citewise.errors import PortInUseError, UsageError
 from citewise.types import Message
-from citewise.web.page import Asks, Talk, converse, serve, stopped
+from citewise.web.page import Asks, Talk, converse, stopped
+from citewise.web.server import serve
 
 
 def last(assistant: Asks, question: str, talk: Talk | None = None) -> Talk:

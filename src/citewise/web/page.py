@@ -7,18 +7,15 @@ paper, marking and moving about happen in the browser (``assets/page.js``), with
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
-import socket
 import threading
-import webbrowser
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from citewise.errors import CitewiseError, PortInUseError, UsageError
+from citewise.errors import CitewiseError
 from citewise.types import (
     Answer,
     Done,
@@ -32,12 +29,10 @@ from citewise.types import (
     Working,
     short_name,
 )
-from citewise.web import render, theme
+from citewise.web import render
 
 if TYPE_CHECKING:
     import gradio as gr
-    import uvicorn
-    from fastapi import FastAPI
 
 log = logging.getLogger("citewise")
 
@@ -56,20 +51,6 @@ _SAMPLE_SIGN = "Falcon: Faster and Parallel Inference of Large Language Models"
 
 ASKING_AT_ONCE = 20
 """Questions worked on at the same time; further ones wait in line."""
-
-SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
-    (
-        b"content-security-policy",
-        # Gradio compiles its templates in the browser, hence unsafe-eval. What counts here: no
-        # image, font, script or connection may leave for another host, whatever the HTML says.
-        b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-        b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-        b"connect-src 'self'; media-src 'self' data: blob:; worker-src 'self' blob:; "
-        b"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
-    ),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-)
 
 
 class Counted(Protocol):
@@ -310,7 +291,7 @@ def _examples(library: Shelves) -> tuple[str, ...]:
 
 
 def build_page(assistant: Asks) -> gr.Blocks:
-    """The page as Gradio blocks; looks are added where it is served (:func:`build_app`)."""
+    """The page as Gradio blocks; :func:`citewise.web.server.build_app` adds looks and serves it."""
     # Gradio reports its use to its makers unless told otherwise before it is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr  # noqa: PLC0415  # takes seconds to import
@@ -439,160 +420,3 @@ def _plainly(work: Callable[[], Json]) -> Json:
         return work()
     except CitewiseError as error:
         return {"error": {"type": type(error).__name__, "message": str(error)}}
-
-
-class _Headers:
-    """ASGI middleware that adds the security headers to every answer."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def sending(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, sending if scope["type"] == "http" else send)
-
-
-def build_app(assistant: Asks) -> FastAPI:
-    """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it."""
-    page = build_page(assistant)
-    import gradio as gr  # noqa: PLC0415  # after build_page, which switches its reporting off
-    from fastapi import FastAPI  # noqa: PLC0415  # comes with gradio
-
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(_Headers)
-
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Whether the server answers."""
-        return {"status": "ok"}
-
-    mounted: FastAPI = gr.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        theme=theme.theme(),
-        head=theme.head(),
-        show_error=False,
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-    )
-    return mounted
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket bound to ``host`` and ``port`` (0 for any free one)."""
-    if not 0 <= port <= 65535:
-        # getaddrinfo would take it modulo 65536
-        raise UsageError(f"port {port} does not exist; name one from 1 to 65535 with --port")
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host}, port {port}: {error}; name another with --host and --port"
-        ) from error
-    sock = socket.socket(family, kind, proto)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        # Bound but not listening would let a second process bind as well and fail only later.
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(
-                f"port {port} on {host} is in use; stop what uses it or name another with --port"
-            ) from error
-        raise UsageError(
-            f"cannot listen on {host}, port {port}: {error.strerror}; "
-            "name another with --host and --port"
-        ) from error
-    return sock
-
-
-def make_server(
-    assistant: Asks,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    ready: Callable[[str], None] | None = None,
-) -> tuple[uvicorn.Server, socket.socket]:
-    """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
-
-    ``ready`` is called with the page's address once it is served. Raises PortInUseError, and
-    UsageError where the host cannot be listened on.
-    """
-    sock = _listen(host, port)
-    try:
-        app = build_app(assistant)
-        import uvicorn  # noqa: PLC0415  # comes with gradio
-    except BaseException:
-        sock.close()
-        raise
-    shown_host = f"[{host}]" if ":" in host else host
-    url = f"http://{shown_host}:{sock.getsockname()[1]}"
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started and ready is not None:
-                ready(url)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # Every open page holds a connection for good. Closed here, their tasks end by
-            # themselves; left alone, they are cancelled later, with a traceback each.
-            connection: Any
-            for connection in list(self.server_state.connections):
-                connection.transport.close()
-            await super().shutdown(sockets)
-
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    return Server(config), sock
-
-
-def _warm(assistant: Asks) -> None:
-    try:
-        assistant.library.warm()
-    except CitewiseError as error:
-        # the first question will meet it again and say so to the person who asks
-        log.warning("the library could not be made ready: %s", error)
-
-
-def serve(
-    assistant: Asks,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    open_browser: bool = False,
-    ready: Callable[[str], None] | None = None,
-) -> None:
-    """Serve the page until interrupted; prints nothing.
-
-    ``ready`` is called with the page's address once it answers; with ``open_browser`` it is opened
-    then. Raises PortInUseError when the port is taken, UsageError when the host cannot be
-    listened on. Ctrl-C ends it without an error.
-    """
-
-    def on_ready(url: str) -> None:
-        threading.Thread(target=_warm, args=(assistant,), daemon=True).start()
-        if ready is not None:
-            ready(url)
-        if open_browser:
-            webbrowser.open(url)
-
-    server, sock = make_server(assistant, host=host, port=port, ready=on_ready)
-    try:
-        server.run(sockets=[sock])
-    except KeyboardInterrupt:
-        # uvicorn has shut down by now and only passes the signal on.
-        log.debug("interrupted")
-    finally:
-        sock.close()
