@@ -15,6 +15,7 @@ CitewiseError
 │   └── BackendTimeoutError
 ├── PromptError           a prompt file is missing or not filled in completely
 ├── PortInUseError        the page's port is taken
+├── EvaluationStoppedError an evaluation was stopped before its end
 └── AnswerFileError       a saved answer cannot be read
 
 A message says what is wrong, where, and what to do.
@@ -81,6 +82,10 @@ class PromptError(CitewiseError):
 
 class PortInUseError(CitewiseError):
     """The port asked for is taken."""
+
+
+class EvaluationStoppedError(CitewiseError):
+    """An evaluation was stopped on request; what was measured so far is kept."""
 
 
 class AnswerFileError(CitewiseError):

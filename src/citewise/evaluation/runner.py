@@ -8,6 +8,7 @@ results has changed.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 
 from citewise import prompts
 from citewise.answering.assistant import Assistant
-from citewise.errors import CitewiseError, UsageError
+from citewise.errors import CitewiseError, EvaluationStoppedError, UsageError
 from citewise.evaluation import page, report
 from citewise.evaluation.datasets import (
     SETS,
@@ -58,11 +59,21 @@ from citewise.grounding import checker
 from citewise.grounding.overlap import overlap, read
 from citewise.library.library import Library
 from citewise.sample import sample_folder
-from citewise.types import Answer, Json, Message, Paper, SearchResult, Support, sha256_of
+from citewise.types import (
+    Answer,
+    Json,
+    Message,
+    Paper,
+    SearchResult,
+    Support,
+    sha256_of,
+)
 
 logger = logging.getLogger("citewise")
 
 _SOURCE = Path(__file__).resolve().parents[1]
+_LOOK_S = 0.1
+"""Seconds between two looks at whether a run is to stop while an answer is written."""
 _VERSIONS = ("citewise", "chromadb", "numpy", "onnxruntime", "openai", "tantivy", "tokenizers")
 
 
@@ -84,6 +95,8 @@ class Finds(Protocol):
 
 OnDone = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
+Stop = Callable[[], bool]
+"""Asked often while work goes on; once it says True, the work ends with EvaluationStoppedError."""
 SecondJudge = Callable[[Sequence[Json]], Json]
 """What another judge says of the lines of ``results.jsonl``; see ``judge.judge_rows``."""
 
@@ -156,6 +169,7 @@ def run_questions(
     papers: Iterable[Paper] | None = None,
     judge: Judge = our_judge,
     identity: Mapping[str, object] | None = None,
+    stop: Stop | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Results:
     """Ask every question, score every answer, and sum up.
@@ -164,7 +178,7 @@ def run_questions(
     either, the papers that the answers carry). ``identity`` says what shapes the results beside
     code, prompts, questions and papers (backend, set). With ``out_dir`` the run is written there
     and goes on where it was cut off. A question that cannot be asked for a CitewiseError is kept
-    with its error and scores 0.
+    with its error and scores 0. Raises EvaluationStoppedError soon after ``stop`` says so.
     """
     library = getattr(assistant, "library", None)
     if papers is None and library is not None:
@@ -177,7 +191,7 @@ def run_questions(
     for number, question in enumerate(questions, 1):
         result = finished.get(question.id)
         if result is None:
-            result = _ask(assistant, question, known, judge, clock)
+            result = _ask(assistant, question, known, judge, stop, clock)
             if folder:
                 folder.add(result)
         results.append(result)
@@ -194,11 +208,14 @@ def _ask(
     question: Question,
     known: Mapping[str, str] | None,
     judge: Judge,
+    stop: Stop | None,
     clock: Callable[[], float],
 ) -> Result:
     began = clock()
     try:
-        answered = assistant.ask(question.question, question.history)
+        answered = _answer(assistant, question, stop)
+    except EvaluationStoppedError:
+        raise
     except CitewiseError as error:
         logger.warning("%s could not be asked: %s", question.id, error)
         scores = score_answer(question, None, known or {}, judge)
@@ -211,6 +228,33 @@ def _ask(
     scores["prompt_tokens"] = float(answered.usage.prompt_tokens)
     scores["completion_tokens"] = float(answered.usage.completion_tokens)
     return Result(question, answer, scores)
+
+
+def _answer(assistant: Asks, question: Question, stop: Stop | None) -> Answer:
+    if stop is None:
+        return assistant.ask(question.question, question.history)
+    _go_on(stop)
+    if not isinstance(assistant, Assistant):
+        return assistant.ask(question.question, question.history)
+    return asyncio.run(_awaited(assistant, question, stop))
+
+
+async def _awaited(assistant: Assistant, question: Question, stop: Stop) -> Answer:
+    # A model may write, or be silent, for a minute: whoever stops the run need not wait for it.
+    asked = asyncio.ensure_future(assistant.aask(question.question, question.history))
+    while not asked.done():
+        await asyncio.wait({asked}, timeout=_LOOK_S)
+        if not asked.done() and stop():
+            asked.cancel()
+            _go_on(stop)
+    return asked.result()
+
+
+def _go_on(stop: Stop | None) -> None:
+    if stop is not None and stop():
+        raise EvaluationStoppedError(
+            "The evaluation was stopped; run it again with the same folder and it goes on."
+        )
 
 
 def _summary(results: Sequence[Result], made_with: Json) -> Json:
@@ -400,6 +444,7 @@ def run_retrieval(
     out: Path | None = None,
     on_progress: OnDone | None = None,
     identity: Mapping[str, object] | None = None,
+    stop: Stop | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Json:
     """Rank 100 papers for each query that has a wanted paper, and sum up.
@@ -414,6 +459,7 @@ def run_retrieval(
     rows: list[Json] = []
     run: list[str] = []
     for number, name in enumerate(asked, 1):
+        _go_on(stop)
         began = clock()
         hits = finds.find(queries[name], 100).hits
         took = (clock() - began) * 1000
@@ -559,6 +605,7 @@ def run_check(
     check: Callable[[str, Sequence[str]], Support] | None = None,
     on_progress: OnDone | None = None,
     identity: Mapping[str, object] | None = None,
+    stop: Stop | None = None,
 ) -> Json:
     """How well the checker tells backed claims from others, beside plain word overlap.
 
@@ -571,6 +618,7 @@ def run_check(
     said: list[bool] = []
     words: list[float] = []
     for number, pair in enumerate(pairs, 1):
+        _go_on(stop)
         support = judge(pair.claim, pair.evidence)
         ours.append(support.support)
         said.append(support.supported)
@@ -628,13 +676,14 @@ def evaluate(
     set_name: str = "first",
     *,
     split: str = "dev",
-    backend: str = "extractive",
+    backend: str | object = "extractive",
     out: Path | None = None,
     gate: bool = False,
     limit: int | None = None,
     library: Library | None = None,
     on_done: OnDone | None = None,
     second: SecondJudge | None = None,
+    stop: Stop | None = None,
 ) -> EvaluationOutcome:
     """Run one evaluation and say it in a table.
 
@@ -643,7 +692,9 @@ def evaluate(
     file of labelled pairs for the checker. Without a ``library`` the sample papers are asked (built
     once, kept in the cache). ``limit`` takes the first questions only. With ``gate`` the failures
     name every figure that is worse than eval/expected.toml. ``second`` judges the answers too; what
-    it says goes into the summary. Raises UsageError for a set that is not known.
+    it says goes into the summary. Raises UsageError for a set that is not known, and
+    EvaluationStoppedError soon after ``stop`` says so; with ``out`` the run then goes on another
+    time.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}; give at least 1.")
@@ -651,13 +702,13 @@ def evaluate(
     if set_name in (*SETS, "questions", "retrieval"):
         name = split if set_name in ("questions", "retrieval") else set_name
         summary = _on_questions(
-            name, set_name == "retrieval", backend, out, limit, library, on_done, second
+            name, set_name == "retrieval", backend, out, limit, library, on_done, second, stop
         )
     elif path.is_dir():
-        summary = _on_beir(path, split, out, limit, library, on_done)
+        summary = _on_beir(path, split, out, limit, library, on_done, stop)
     elif path.is_file():
         pairs = load_pairs(path)[:limit]
-        summary = run_check(pairs, on_progress=on_done, identity={"set": path.name})
+        summary = run_check(pairs, on_progress=on_done, identity={"set": path.name}, stop=stop)
     else:
         raise UsageError(
             f"There is nothing to evaluate called {set_name!r}: give {', '.join(SETS)}, questions, "
@@ -680,12 +731,13 @@ def _titles(library: Library) -> dict[str, str]:
 def _on_questions(
     name: str,
     ranking_only: bool,
-    backend: str,
+    backend: str | object,
     out: Path | None,
     limit: int | None,
     library: Library | None,
     on_done: OnDone | None,
     second: SecondJudge | None,
+    stop: Stop | None,
 ) -> Json:
     questions = load(name)[:limit]
     if not questions:
@@ -709,10 +761,11 @@ def _on_questions(
                 out=out,
                 on_progress=on_done,
                 identity=identity,
+                stop=stop,
             )
         assistant = Assistant(opened, backend=backend)
         identity |= {"backend": assistant.backend.name, "effort": "normal"}
-        results = run_questions(assistant, questions, out, on_done, identity=identity)
+        results = run_questions(assistant, questions, out, on_done, identity=identity, stop=stop)
     summary = results.summary
     if second is not None:
         summary = {**summary, "judge": second([result.to_dict() for result in results.rows])}
@@ -728,6 +781,7 @@ def _on_beir(
     limit: int | None,
     library: Library | None,
     on_done: OnDone | None,
+    stop: Stop | None,
 ) -> Json:
     queries, wanted = load_beir(folder, split)
     asked = {name: text for name, text in queries.items() if name in wanted}
@@ -740,6 +794,7 @@ def _on_beir(
             wanted,
             out=out,
             on_progress=on_done,
+            stop=stop,
             identity={
                 "set": folder.name,
                 "split": split,
