@@ -1,7 +1,7 @@
 """An assistant that follows a script, for what a real one cannot be made to do on demand.
 
-It stands at the page's own seam (``citewise.web.page.Asks``): slow answers to be stopped, errors,
-hostile text, long answers with every verdict. Run as a script it serves the page.
+It stands at the page's own seam (``citewise.web.context.Asks``): slow answers to be stopped,
+errors, hostile text, long answers with every verdict. Run as a script it serves the page.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from citewise.types import (
     Done,
     Effort,
     Event,
+    Filters,
     Hit,
     Message,
     Paper,
@@ -34,7 +35,7 @@ from citewise.types import (
     Verdict,
     Working,
 )
-from citewise.web.page import Asks
+from citewise.web.context import Asks
 from citewise.web.server import make_server, serve
 
 HOSTILE = (
@@ -263,7 +264,9 @@ class ScriptedLibrary:
         return {i: _BY_ID[i] for i in ids if i in _BY_ID}
 
     def info(self) -> SimpleNamespace:
-        return SimpleNamespace(papers=475)
+        return SimpleNamespace(
+            papers=475, sources={"daily-papers": 475}, earliest="2023-12", latest="2025-04-11"
+        )
 
     def find(self, query: str, k: int = 10, /) -> SearchResult:
         # Whatever is looked for is there: the page opens with the sample papers' questions.
@@ -286,7 +289,13 @@ class ScriptedAssistant:
         self.histories: list[tuple[Message, ...]] = []
 
     def stream(
-        self, question: str, history: Sequence[Message] = (), /, *, effort: str = "normal"
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        /,
+        *,
+        effort: str = "normal",
+        filters: Filters | None = None,
     ) -> Iterator[Event]:
         self.histories.append(tuple(history))
         try:
@@ -316,9 +325,15 @@ class ScriptedAssistant:
             self.closed += 1
 
     def ask(
-        self, question: str, history: Sequence[Message] = (), /, *, effort: str = "normal"
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        /,
+        *,
+        effort: str = "normal",
+        filters: Filters | None = None,
     ) -> Answer:
-        for event in self.stream(question, history, effort=effort):
+        for event in self.stream(question, history, effort=effort, filters=filters):
             if isinstance(event, Done):
                 return event.answer
         raise RuntimeError("unfinished script")

@@ -17,8 +17,9 @@ from gradio_client import Client  # type: ignore[import-untyped]
 
 from citewise.errors import PortInUseError, UsageError
 from citewise.types import Message
-from citewise.web.page import Asks, Talk, converse, stopped
+from citewise.web.context import Asks
 from citewise.web.server import serve
+from citewise.web.talk import Talk, converse, stopped
 
 
 def last(assistant: Asks, question: str, talk: Talk | None = None) -> Talk:

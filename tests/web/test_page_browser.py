@@ -52,14 +52,14 @@ def browser() -> Iterator[Any]:
 class Room:
     """A page that notes what no page of ours may do."""
 
-    def __init__(self, page: Any, address: str) -> None:
+    def __init__(self, page: Any, address: str, opens_with: str = ".cw-welcome") -> None:
         self.page = page
         self.faults: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("request", self._request)
         page.goto(address)
-        page.wait_for_selector(".cw-welcome", timeout=WAIT)
+        page.wait_for_selector(opens_with, timeout=WAIT)
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -106,11 +106,17 @@ class Room:
 def open_room(browser: Any) -> Iterator[Any]:
     rooms: list[Room] = []
 
-    def make(address: str, width: int = 1440, height: int = 900, **options: Any) -> Room:
+    def make(
+        address: str,
+        width: int = 1440,
+        height: int = 900,
+        opens_with: str = ".cw-welcome",
+        **options: Any,
+    ) -> Room:
         context = browser.new_context(
             viewport={"width": width, "height": height}, reduced_motion="reduce", **options
         )
-        rooms.append(Room(context.new_page(), address))
+        rooms.append(Room(context.new_page(), address, opens_with))
         return rooms[-1]
 
     yield make
@@ -304,6 +310,21 @@ def test_a_narrow_page_slides_the_evidence_over(open_room: Any, address: str, wi
     room.page.keyboard.press("Escape")
     room.page.wait_for_selector("#cw-right", state="hidden", timeout=WAIT)
     assert room.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_rooms_stand_in_the_address(open_room: Any, address: str) -> None:
+    room: Room = open_room(f"{address}/#library", opens_with="#cw-room-library .cw-facts")
+    assert room.page.inner_text(".cw-door[aria-current=page]") == "Library"
+    assert "475" in room.page.inner_text("#cw-room-library")
+    assert not room.page.locator("#cw-talk").is_visible()
+    room.page.click(".cw-door[data-cw-room=evaluate]")
+    assert "citewise eval" in room.sees("#cw-room-evaluate .cw-page").inner_text()
+    assert urlsplit(room.page.url).fragment == "evaluate"
+    room.page.go_back()
+    assert room.sees("#cw-room-library .cw-facts").is_visible()
+    room.page.keyboard.press("/")
+    assert room.page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    assert room.page.locator("#cw-talk").is_visible()
 
 
 def test_light_and_dark_follow_the_system_and_the_switch(open_room: Any, address: str) -> None:

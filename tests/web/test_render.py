@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 import scripted  # type: ignore[import-not-found]  # beside this file
@@ -104,6 +105,10 @@ ATTACKS = [
 ]
 
 
+def shelves(text: str) -> SimpleNamespace:
+    return SimpleNamespace(papers=3, sources={text: 3}, earliest=text, latest=text)
+
+
 def hostile_everywhere(text: str) -> list[str]:
     """The output of every function, with ``text`` in every place where text goes."""
     words = text if text.strip() else "x"
@@ -144,7 +149,8 @@ def hostile_everywhere(text: str) -> list[str]:
         render.question_html(text),
         render.status_html(text),
         render.message_html(text, title=text),
-        render.header_html(3, text, text),
+        render.header_html(3, text, [text], {text: text}),
+        render.shelves_html(shelves(text), text),
         render.welcome_html(3, [text]),
     ]
     return [*made, render.turn_html(text, "".join(made)), render.clean(text)]

@@ -21,6 +21,7 @@ import nh3
 from markdown_it import MarkdownIt
 
 from citewise.types import Answer, Citation, Paper, Retrieved, Sentence, Span, Verdict
+from citewise.web.context import Described
 
 ALLOWED_TAGS: frozenset[str] = frozenset(
     """a article aside blockquote br button cite code dd del details div dl dt em footer h2 h3 h4
@@ -31,8 +32,8 @@ ALLOWED_TAGS: frozenset[str] = frozenset(
 
 ALLOWED_ATTRIBUTES: frozenset[str] = frozenset(
     """class hidden href rel role start target title type aria-expanded aria-hidden aria-label
-    aria-live data-cw-act data-cw-ask data-cw-key data-cw-open data-cw-quote data-cw-s
-    data-cw-sentences data-cw-title data-cw-turn""".split()
+    aria-live data-cw-act data-cw-ask data-cw-key data-cw-open data-cw-quote data-cw-room
+    data-cw-s data-cw-sentences data-cw-title data-cw-turn""".split()
 )
 """Every attribute that may reach the page; ``class`` only with names of ours."""
 
@@ -577,29 +578,58 @@ def turn_html(question: str, body: str, *, turn: str = "1", busy: bool = False) 
 # ---------------------------------------------------------------- the room itself
 
 
-def header_html(papers: int, library: str, backend: str) -> str:
-    """The page's head: what is asked, and who writes the answers."""
-    return clean(
-        '<header class="cw-head"><span class="cw-brand">citewise</span>'
-        f'<span class="cw-inforce"><span>{_plural(papers, "paper")}</span>'
-        f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
-        f'<span><span class="cw-word">backend </span><strong>{_text(backend)}</strong></span>'
-        "</span></header>"
+def header_html(
+    papers: int, library: str, backends: Sequence[str], rooms: Mapping[str, str]
+) -> str:
+    """The page's head: the rooms, what is asked, who writes the answers, light and dark.
+
+    ``rooms`` are their labels by name; the browser marks the one that is open.
+    """
+    doors = "".join(
+        _button(_text(label), "cw-door", data_cw_room=name) for name, label in rooms.items()
     )
-
-
-def tools_html() -> str:
-    """The head's own buttons: light and dark, and the evidence where the page is narrow."""
+    who = _text(", ".join(backends))
     return clean(
-        '<div class="cw-tools">'
+        '<header class="cw-head">'
+        + _button("", "cw-icon cw-menu", data_cw_act="side", aria_label="Conversations and filters")
+        + f'<span class="cw-brand">citewise</span><nav class="cw-doors" aria-label="Rooms">{doors}'
+        f'</nav><span class="cw-about-all"><span>{_plural(papers, "paper")}</span>'
+        f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
+        f'<span class="cw-wide">backend <strong>{who}</strong></span></span>'
+        '<span class="cw-tools">'
         + _button(
             "Evidence",
             "cw-link cw-evidence-toggle",
             data_cw_act="panel",
             aria_label="Show the evidence",
         )
-        + _button("", "cw-theme", data_cw_act="theme", aria_label="Switch between light and dark")
-        + "</div>"
+        + _button(
+            "", "cw-icon cw-theme", data_cw_act="theme", aria_label="Switch between light and dark"
+        )
+        + "</span></header>"
+    )
+
+
+def shelves_html(info: Described, library: str) -> str:
+    """What a library holds, in figures."""
+    rows = [("Papers", f"{info.papers:,}")]
+    if info.earliest and info.latest:
+        rows.append(("Published", f"{info.earliest} to {info.latest}"))
+    rows += [(f"From {source}", f"{count:,}") for source, count in info.sources.items()]
+    listed = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in rows)
+    return clean(
+        f'<section class="cw-page"><h2>{_text(library)}</h2><dl class="cw-facts">{listed}</dl>'
+        "<p>Papers are added with <code>citewise ingest PATH</code>.</p></section>"
+    )
+
+
+def evaluate_html() -> str:
+    """How answers are measured, for who has the command at hand."""
+    return clean(
+        '<section class="cw-page"><h2>Evaluate</h2><p>Answers are measured on questions whose '
+        "facts are proved by the words of the papers.</p><p><code>citewise eval first</code> asks "
+        "the 30 first questions and writes a report; <code>citewise eval --help</code> names the "
+        "other sets.</p></section>"
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from citewise.errors import CitewiseError, PortInUseError, UsageError
 from citewise.web import theme
-from citewise.web.page import Asks, build_page
+from citewise.web.context import Asks, PageContext
 
 if TYPE_CHECKING:
     import uvicorn
@@ -52,9 +52,12 @@ class _Headers:
 
 def build_app(assistant: Asks) -> FastAPI:
     """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it."""
-    page = build_page(assistant)
-    import gradio as gr  # noqa: PLC0415  # after build_page, which switches its reporting off
+    import gradio as gr  # noqa: PLC0415  # takes seconds to import, as what is made with it
     from fastapi import FastAPI  # noqa: PLC0415  # comes with gradio
+
+    from citewise.web.page import build_page  # noqa: PLC0415
+
+    page = build_page(PageContext((assistant,)))
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Headers)

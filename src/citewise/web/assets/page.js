@@ -27,6 +27,38 @@
     applyTheme(theme);
   };
 
+  // rooms: which one is open stands in the address, and the server hears of every visit
+  let room = null;
+  let ready = false;
+  const visit = () => document.getElementById(`cw-visit-${room}`)?.click();
+  const enter = (name) => {
+    if (!$(`.cw-door[data-cw-room="${CSS.escape(name)}"]`)) name = "chat";
+    document.body.dataset.cwRoom = name;
+    for (const door of $$(".cw-door")) {
+      if (door.dataset.cwRoom === name) door.setAttribute("aria-current", "page");
+      else door.removeAttribute("aria-current");
+    }
+    if (room === name) return;
+    room = name;
+    if (ready) visit();
+    slide(false);
+    draw(false);
+  };
+  const roomInAddress = () => location.hash.slice(1) || "chat";
+  const walk = (name) => {
+    history.pushState(history.state, "", name === "chat" ? location.pathname + location.search
+      : `#${name}`);
+    enter(name);
+  };
+
+  // the drawer that holds conversations and filters where the page is narrow
+  const draw = (open) => {
+    const was = document.body.classList.contains("cw-drawer");
+    document.body.classList.toggle("cw-drawer", open);
+    if (open) $("#cw-new")?.focus({ preventScroll: true });
+    else if (was) $(".cw-menu")?.focus({ preventScroll: true });
+  };
+
   // scrolling inside one pane, never the whole page
   const bring = (pane, element, share = 0.3) => {
     const at = element.getBoundingClientRect().top - pane.getBoundingClientRect().top;
@@ -187,7 +219,11 @@
   };
 
   document.addEventListener("click", (event) => {
+    const door = event.target.closest?.(".cw-door");
+    if (door) { walk(door.dataset.cwRoom); return; }
     const target = event.target.closest?.("[data-cw-open],[data-cw-ask],[data-cw-act]");
+    if (document.body.classList.contains("cw-drawer") && (event.target.closest("#cw-new")
+      || !event.target.closest("#cw-side, .cw-menu"))) draw(false);
     if (!target) {
       if (document.body.classList.contains("cw-evidence") && !event.target.closest("#cw-right")) {
         slide(false);
@@ -199,6 +235,7 @@
     if (cwOpen) openCard(cwOpen, target);
     else if (cwAsk) askNow(cwAsk);
     else if (cwAct === "theme") switchTheme();
+    else if (cwAct === "side") draw(true);
     else if (cwAct === "panel") { opener = target; slide(true); }
     else if (cwAct === "close") slide(false);
     else if (cwAct === "sentence") showSentence(target.dataset.cwS);
@@ -217,9 +254,12 @@
     if (event.key === "Escape") {
       hideTip();
       if (document.body.classList.contains("cw-evidence")) slide(false);
+      else if (document.body.classList.contains("cw-drawer")) draw(false);
     } else if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey
       && !event.target.closest?.("input, textarea, select, [contenteditable=true]")) {
       event.preventDefault();
+      if (room !== "chat") walk("chat");
+      draw(false);
       $("#cw-box textarea")?.focus();
     }
   });
@@ -258,7 +298,9 @@
   };
   const name = () => {
     for (const [id, role, label] of [["cw-talk", "log", "Conversation"],
-      ["cw-right", "complementary", "Evidence"]]) {
+      ["cw-right", "complementary", "Evidence"],
+      ["cw-side", "navigation", "Conversations and filters"],
+      ["cw-room-library", "region", "Library"], ["cw-room-evaluate", "region", "Evaluate"]]) {
       const area = document.getElementById(id);
       if (area && area.getAttribute("role") !== role) {
         area.setAttribute("role", role);
@@ -274,6 +316,7 @@
     requestAnimationFrame(() => {
       due = false;
       name();
+      if ($(".cw-door:not([aria-current])") && !$(".cw-door[aria-current]")) enter(roomInAddress());
       refresh();
       const box = $("#cw-box textarea");
       if (box && !greeted) {
@@ -285,12 +328,19 @@
   };
   const start = () => {
     applyTheme(wantedTheme());
+    document.body.dataset.cwRoom = roomInAddress();
+    addEventListener("popstate", () => enter(roomInAddress()));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
       () => applyTheme(wantedTheme()));
     new MutationObserver(changed).observe(document.body, { childList: true, subtree: true,
       characterData: true, attributes: true,
       attributeFilter: ["data-cw-turn", "data-cw-sentences"] });
     changed();
+  };
+  // Gradio calls this once its buttons work; a press before that is lost
+  window.citewiseReady = () => {
+    ready = true;
+    if (room !== null && room !== "chat") visit();
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
