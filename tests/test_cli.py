@@ -263,7 +263,7 @@ def test_ask_gives_the_interface_s_answer(cite: Cite) -> None:
     } <= answer.keys()  # fmt: skip
     assert answer["answered"] is True
     assert answer["question"] == QUESTION
-    assert {"prompt_tokens", "completion_tokens", "calls"} == answer["usage"].keys()
+    assert {"prompt_tokens", "completion_tokens", "calls", "cost"} == answer["usage"].keys()
     assert {"retrieve", "write", "check", "total"} <= answer["timings_ms"].keys()
     assert 0 <= answer["confidence"] <= 1
     for sentence in answer["sentences"]:

@@ -6,6 +6,7 @@ import pytest
 
 from citewise.config import Config
 from citewise.errors import UsageError
+from citewise.types import Price, Usage
 
 FILE = 'library = "/from/file"\nbackend = "openai:from-file"\n'
 ENV = {"CITEWISE_LIBRARY": "/from/env", "CITEWISE_BACKEND": "openai:from-env"}
@@ -42,9 +43,46 @@ def test_without_any_setting_the_library_is_in_the_user_s_data_folder(
     assert not chosen.exists(), "to read a setting makes nothing"
 
 
+PRICES = """[prices."openai:small"]
+prompt = 0.15
+completion = 0.6
+currency = "USD"
+"""
+
+
+def test_what_a_model_costs_is_said_by_its_user_alone(file: Path) -> None:
+    assert Config.load(env={}, file=file).prices == {}
+    file.write_text(FILE + PRICES)
+    assert Config.load(env={}, file=file).prices == {"openai:small": Price(0.15, 0.6, "USD")}
+
+
+def test_the_cost_by_hand() -> None:
+    price = Price(2.0, 10.0)
+    one = price.paid(Usage(1000, 100, 1))
+    assert one.cost == pytest.approx(0.003)
+    assert (one + one + Usage()).cost == pytest.approx(0.006)
+    # A server that does not count its tokens leaves the whole unknown.
+    assert (one + price.paid(Usage(calls=1))).cost is None
+    assert Usage(calls=1).to_dict()["cost"] is None
+    assert Usage().to_dict()["cost"] == 0.0
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"library = ", b"\xff\xfe", b"colour = 'red'\n", b"library = 3\n", b"[library]\nx = 1\n"],
+    [
+        b"library = ",
+        b"\xff\xfe",
+        b"colour = 'red'\n",
+        b"library = 3\n",
+        b"[library]\nx = 1\n",
+        b"prices = 3\n",
+        b"[prices]\na = 3\n",
+        b"[prices.a]\nprompt = 1\n",
+        b"[prices.a]\nprompt = 1\ncompletion = -1\n",
+        b"[prices.a]\nprompt = 1\ncompletion = '2'\n",
+        b"[prices.a]\nprompt = 1\ncompletion = 2\ncurrency = 3\n",
+        b"[prices.a]\nprompt = 1\ncompletion = 2\nper = 1000\n",
+    ],
 )
 def test_a_faulty_file_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(content)

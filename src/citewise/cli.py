@@ -368,7 +368,8 @@ def _ask(args: argparse.Namespace) -> int:
     from citewise.answering.assistant import Assistant  # noqa: PLC0415 - help must not wait
 
     with _open(args) as library:
-        assistant = Assistant(library, _config(args).backend)
+        config = _config(args)
+        assistant = Assistant(library, config.backend, prices=config.prices)
         if args.batch:
             from citewise.batch import ask_batch  # noqa: PLC0415 - slow to import
 
@@ -554,7 +555,8 @@ def _chat(args: argparse.Namespace) -> int:
         from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
         from citewise.web.server import serve  # noqa: PLC0415 - Gradio takes 5 s to import
 
-        assistant = Assistant(library, _config(args).backend)
+        config = _config(args)
+        assistant = Assistant(library, config.backend, prices=config.prices)
 
         def ready(url: str) -> None:
             if args.json:
@@ -587,11 +589,13 @@ def _offer_sample(args: argparse.Namespace, library: Library) -> None:
 def _eval(args: argparse.Namespace) -> int:
     from citewise.evaluation import commands  # noqa: PLC0415 - slow to import
 
+    config = _config(args)
     outcome = commands.run(
         args.words,
         commands.Options(
             split=args.split,
-            backend=_config(args).backend,
+            backend=config.backend,
+            prices=config.prices,
             out=Path(args.out) if args.out else None,
             gate=args.gate,
             limit=args.limit,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from citewise.errors import UsageError
+from citewise.types import Price
 
 CONFIG_FILE = "config.toml"
 DEFAULT_BACKEND = "extractive"
@@ -29,6 +31,8 @@ class Config:
     """Folder of the library; ``$CITEWISE_LIBRARY``, or ``library`` in the file."""
     backend: str = DEFAULT_BACKEND
     """Who writes answers; ``$CITEWISE_BACKEND``, or ``backend`` in the file."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """What models cost, by backend; ``[prices."openai:MODEL"]`` in the file alone."""
 
     @classmethod
     def load(
@@ -56,20 +60,48 @@ class Config:
                 or stored.get("backend")
                 or DEFAULT_BACKEND
             ),
+            prices=stored.get("prices", {}),
         )
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"The settings in {path} cannot be read: {error}.") from error
-    known = set(Config.__dataclass_fields__)
+    prices = content.pop("prices", {})
+    known = set(Config.__dataclass_fields__) - {"prices"}
     for name, value in content.items():
         if name not in known or not isinstance(value, str):
             raise UsageError(
-                f"{path} sets {name!r}; it may set {', '.join(sorted(known))}, each to a text."
+                f"{path} sets {name!r}; it may set {', '.join(sorted(known))}, each to a text, "
+                "and prices."
             )
-    return {name: str(value) for name, value in content.items()}
+    return {**content, "prices": _prices(prices, path)}
+
+
+def _prices(table: object, path: Path) -> dict[str, Price]:
+    if not isinstance(table, dict):
+        raise UsageError(f'{path} sets prices to a value; write [prices."openai:MODEL"] above it.')
+    found = {}
+    for name, row in table.items():
+        given = dict(row) if isinstance(row, dict) else {}
+        currency = given.pop("currency", "")
+        numbers = [
+            value
+            for value in given.values()
+            if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        ]
+        if (
+            given.keys() != {"prompt", "completion"}
+            or len(numbers) != 2
+            or not isinstance(currency, str)
+        ):
+            raise UsageError(
+                f"{path}: the price of {name!r} needs prompt and completion, each the price of a "
+                "million tokens (0 or more), and may have a currency, a text."
+            )
+        found[name] = Price(float(given["prompt"]), float(given["completion"]), currency)
+    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -328,12 +328,17 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     calls: int = 0
+    cost: float | None = None
+    """Of the calls, in the currency of the price; None where it is not known."""
 
     def __add__(self, other: Usage) -> Usage:
+        costs = [part.cost for part in (self, other) if part.calls]
+        known = [cost for cost in costs if cost is not None]
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.calls + other.calls,
+            sum(known) if costs and len(known) == len(costs) else None,
         )
 
     def to_dict(self) -> Json:
@@ -342,7 +347,28 @@ class Usage:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "calls": self.calls,
+            # Where no model was asked there is nothing to pay.
+            "cost": self.cost if self.calls else 0.0,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model's tokens cost; given by its user, never built in."""
+
+    prompt: float
+    """For a million tokens of prompt."""
+    completion: float
+    """For a million tokens of completion."""
+    currency: str = ""
+    """Such as ``USD``; only shown."""
+
+    def paid(self, usage: Usage) -> Usage:
+        """The usage with its cost, which stays unknown where the server did not count tokens."""
+        if not usage.prompt_tokens and not usage.completion_tokens:
+            return usage
+        cost = usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion
+        return replace(usage, cost=cost / 1e6)
 
 
 class Effort(StrEnum):

@@ -48,10 +48,10 @@ MakeTask = Callable[..., WritingTask]
 HISTORY = (Message("user", "What is Lantern?"), Message("assistant", "A cache [1]."))
 
 
-def backend(server: OpenAIServer, **more: int) -> ModelBackend:
+def backend(server: OpenAIServer, *, max_chars: int = 20_000) -> ModelBackend:
     limits = Limits(connect_s=1, silence_s=5, total_s=20)
     chat = OpenAIChat("small", server.url, limits=limits, sleep=lambda _: None)
-    return ModelBackend(chat, **more)
+    return ModelBackend(chat, max_chars=max_chars)
 
 
 def evidence(text: str, title: str = "Lantern") -> Evidence:

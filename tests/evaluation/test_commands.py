@@ -15,6 +15,7 @@ from citewise.evaluation.commands import Options, run
 from citewise.evaluation.datasets import load
 from citewise.library.embedding import MiniLM
 from citewise.library.library import Library
+from citewise.types import Price
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,37 @@ def test_a_judge_looks_on_while_questions_are_asked(finished: Path, folder: Path
         )
     assert outcome.summary["judge"]["figures"]["support"]["value"] == 0.0
     assert "Judge: openai-compatible:small" in outcome.text
+
+
+def test_a_run_says_what_it_cost(finished: Path, folder: Path, tmp_path: Path) -> None:
+    file = str(finished / "questions.jsonl")
+    with OpenAIServer("Nothing of note [1].") as server:
+        spec = server.spec()
+        free = run(["questions", file], Options(library=folder, backend=spec, limit=2))
+        prices = {spec: Price(1.0, 10.0, "EUR")}
+        paid = run(
+            ["questions", file],
+            Options(library=folder, backend=spec, limit=2, prices=prices, out=tmp_path),
+        )
+    usage = paid.summary["usage"]
+    assert usage["calls"] >= 2
+    assert usage["cost"] == pytest.approx(usage["calls"] * (120 + 340) / 1e6)
+    assert paid.summary["figures"]["cost"]["value"] == pytest.approx(usage["cost"] / 2, rel=1e-3)
+    assert paid.summary["figures"]["prompt_tokens"]["n"] == 2
+    assert f"{usage['cost']:.4g} EUR" in paid.text
+    assert f"{usage['cost']:.4g} EUR" in (tmp_path / "report.html").read_text("utf-8")
+    # No price is built in.
+    assert free.summary["usage"]["cost"] is None
+    assert "cost" not in free.summary["figures"]
+    assert "config.toml names no price" in free.text
+
+
+def test_without_a_model_there_is_nothing_to_pay(finished: Path) -> None:
+    summary = json.loads((finished / "a" / "summary.json").read_text("utf-8"))
+    assert summary["usage"] == {
+        "prompt_tokens": 0, "completion_tokens": 0, "calls": 0, "cost": 0.0,
+    }  # fmt: skip
+    assert not {"cost", "prompt_tokens"} & summary["figures"].keys()
 
 
 def test_abstention_shows_its_figures_alone(finished: Path, folder: Path) -> None:

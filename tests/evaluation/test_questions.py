@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,17 @@ def test_the_recorded_checksums_are_those_of_the_files() -> None:
     lines = (FOLDER / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     recorded = {line.split()[1]: line.split()[0] for line in lines}
     assert recorded == {f"{name}.jsonl": questions_sha256(name) for name in SETS}
+
+
+def test_a_package_carries_the_sets_and_never_the_inbox() -> None:
+    build = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text("utf-8"))["tool"][
+        "hatch"
+    ]
+    carried = build["build"]["targets"]["wheel"]["force-include"]
+    ours = {place for place in carried if place.startswith("eval/questions")}
+    # A folder would carry whatever lies in it.
+    assert ours == {f"eval/questions/{name}.jsonl" for name in SETS}
+    assert "eval/questions/inbox*" in build["build"]["targets"]["sdist"]["exclude"]
 
 
 def test_a_question_survives_being_written(tmp_path: Path) -> None:

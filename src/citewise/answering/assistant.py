@@ -41,6 +41,7 @@ from citewise.types import (
     Filters,
     Hit,
     Message,
+    Price,
     Question,
     Retrieved,
     Sentence,
@@ -130,13 +131,20 @@ class _GivenUpError(Exception):
 class Assistant:
     """Answers questions over a library. Safe to use from several threads."""
 
-    def __init__(self, library: Library, backend: str | object = "extractive") -> None:
+    def __init__(
+        self,
+        library: Library,
+        backend: str | object = "extractive",
+        *,
+        prices: Mapping[str, Price] | None = None,
+    ) -> None:
         """``backend``: a name such as ``openai:MODEL``, a Backend, or a llama-index LLM object.
 
-        Raises UnknownBackendError or BackendAuthError.
+        ``prices``: what models cost, by backend's name, so that answers say what they cost. Raises
+        UnknownBackendError or BackendAuthError.
         """
         self.library = library
-        self.backend: Backend = backend_from(backend)
+        self.backend: Backend = backend_from(backend, prices=prices)
 
     def ask(
         self,

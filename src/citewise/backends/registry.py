@@ -15,6 +15,7 @@ from citewise.backends.llama import LlamaIndexChat, is_llama_index_llm, llm_at
 from citewise.backends.openai import Limits, OpenAIChat
 from citewise.backends.writing import ChatModel, ModelBackend
 from citewise.errors import UnknownBackendError
+from citewise.types import Price
 
 FORMS: Mapping[str, str] = {
     "extractive": "sentences of the papers, without any model",
@@ -43,14 +44,30 @@ class BackendInfo:
 
 
 def backend_from(
-    spec: str | object, *, limits: Limits | None = None, env: Mapping[str, str] | None = None
+    spec: str | object,
+    *,
+    limits: Limits | None = None,
+    env: Mapping[str, str] | None = None,
+    prices: Mapping[str, Price] | None = None,
 ) -> Backend:
     """The backend of that name, or for that object: a Backend, a ChatModel or a llama-index LLM.
 
     ``limits``: for servers; ``env``: where keys and addresses are read, the process's environment
-    unless given. Raises UnknownBackendError for anything else, BackendAuthError when a key is
-    missing.
+    unless given; ``prices``: what models cost, by backend's name, whole or without its address
+    (``openai-compatible:llama3.2``). Raises UnknownBackendError for anything else, BackendAuthError
+    when a key is missing.
     """
+    backend = _backend_from(spec, limits, env)
+    if isinstance(backend, ModelBackend) and prices:
+        backend.price = (
+            prices.get(backend.name) or prices.get(backend.name.partition("@")[0]) or backend.price
+        )
+    return backend
+
+
+def _backend_from(
+    spec: str | object, limits: Limits | None, env: Mapping[str, str] | None
+) -> Backend:
     if not isinstance(spec, str):
         return _of_object(spec)
     values = os.environ if env is None else env

@@ -25,7 +25,7 @@ from typing import Literal, Protocol
 from citewise import prompts
 from citewise.backends.base import Failing, WritingTask
 from citewise.errors import BackendError, BackendUnavailableError
-from citewise.types import Effort, Evidence, Message, Question, QuestionKind, Usage
+from citewise.types import Effort, Evidence, Message, Price, Question, QuestionKind, Usage
 
 _log = logging.getLogger("citewise")
 
@@ -65,7 +65,7 @@ _KINDS: Mapping[QuestionKind, str] = {
     QuestionKind.YES_NO: "yes or no",
 }
 
-_TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|conversation|failing)\b)", re.IGNORECASE)
+_TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|conversation|failing|paper)\b)", re.IGNORECASE)
 _NUMBER = re.compile(r"\[(\s*\d[\d\s,;–-]*)\]")
 _UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -128,15 +128,19 @@ class AnswerCutError(BackendUnavailableError):
 class ModelBackend:
     """Writes answers with a language model; see ``citewise.backends.base.Backend``."""
 
-    def __init__(self, model: ChatModel, *, max_chars: int = MAX_CHARS) -> None:
+    def __init__(
+        self, model: ChatModel, *, price: Price | None = None, max_chars: int = MAX_CHARS
+    ) -> None:
         """``max_chars``: length in characters at which a reply is stopped."""
-        self._model = model
+        self.model = model
+        self.price = price
+        """What its tokens cost; None where nobody said."""
         self._max_chars = max_chars
 
     @property
     def name(self) -> str:
         """As given on the command line, without any secret."""
-        return self._model.name
+        return self.model.name
 
     @property
     def prompt_hashes(self) -> dict[str, str]:
@@ -203,10 +207,17 @@ class ModelBackend:
         Raises BackendError when it does not reply.
         """
         turn = ChatTurn("user", prompts.load("probe").render())
-        return collect(self._reply((turn,), MAX_TOKENS[Effort.QUICK]))
+        return self.reply((turn,), MAX_TOKENS[Effort.QUICK])
+
+    def reply(self, turns: Sequence[ChatTurn], max_tokens: int) -> tuple[str, Usage]:
+        """What the model replies to any turns, without its thoughts, and what it cost.
+
+        Raises BackendError when it does not reply.
+        """
+        return collect(self._reply(turns, max_tokens))
 
     def _reply(self, turns: Sequence[ChatTurn], max_tokens: int) -> Generator[str, None, Usage]:
-        pieces = drop_thoughts(self._model.stream(turns, max_tokens=max_tokens))
+        pieces = drop_thoughts(self.model.stream(turns, max_tokens=max_tokens))
         length = 0
         empty = True
         try:
@@ -214,8 +225,11 @@ class ModelBackend:
                 try:
                     piece = clean(next(pieces))
                 except StopIteration as end:
-                    usage: Usage = end.value
+                    usage = self._paid(end.value)
                     break
+                except AnswerCutError as error:
+                    error.usage = self._paid(error.usage)
+                    raise
                 room = self._max_chars - length
                 length += len(piece)
                 empty = empty and not piece.strip()
@@ -235,6 +249,9 @@ class ModelBackend:
                 "which needs no model"
             )
         return usage
+
+    def _paid(self, usage: Usage) -> Usage:
+        return usage if self.price is None else self.price.paid(usage)
 
 
 def answer_turns(task: WritingTask) -> tuple[ChatTurn, ChatTurn]:

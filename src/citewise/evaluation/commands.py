@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from citewise import prompts
+from citewise.backends.registry import backend_from
+from citewise.backends.writing import ModelBackend
 from citewise.errors import UsageError
 from citewise.evaluation import baselines, drafts, exports, inbox, judge, page, report
 from citewise.evaluation import compare as comparing
@@ -19,8 +22,9 @@ from citewise.evaluation.runner import (
     sample_library,
 )
 from citewise.library.library import Library
-from citewise.types import Json
+from citewise.types import Json, Price
 
+_DRAFTS = 40
 _ABSTENTION = ("answered", "over_refusal", "abstained_near_miss", "abstained_off_topic",
                "abstention_precision", "abstention_recall", "calibration_error", "aurc",
                "failed")  # fmt: skip
@@ -33,6 +37,8 @@ class Options:
 
     split: str = "dev"
     backend: str = "extractive"
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """What models cost, by backend's name."""
     out: Path | None = None
     gate: bool = False
     limit: int | None = None
@@ -69,12 +75,12 @@ def run(words: Sequence[str], options: Options = Options()) -> EvaluationOutcome
 def _measured(
     name: str, options: Options, *, split: str | None = None, out: Path | None = None
 ) -> EvaluationOutcome:
-    second = judge.judge_from(options.judge) if options.judge else None
+    second = judge.judge_from(options.judge, options.prices) if options.judge else None
     with _library(options) as library:
         return evaluate(
             name,
             split=split or options.split,
-            backend=options.backend,
+            backend=backend_from(options.backend, prices=options.prices),
             out=out or options.out,
             gate=options.gate,
             limit=options.limit,
@@ -177,7 +183,7 @@ def _judge(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
         raise UsageError("Name the judge: --judge openai-compatible:MODEL@URL.")
     folder = Path(arguments[0])
     rows = report.read_results(folder)
-    model = judge.judge_from(options.judge)
+    model = judge.judge_from(options.judge, options.prices)
     quality = None
     if len(arguments) > 1:
         quality = judge.measure(
@@ -195,14 +201,51 @@ def _draft(_: Sequence[str], options: Options) -> EvaluationOutcome:
     if options.library is None:
         raise UsageError("Name the library to draft questions from: --library DIR.")
     file = (options.out or Path("eval-drafts")) / "questions.jsonl"
+    drafts.refuse_to_replace(file)
+    backend = backend_from(options.backend, prices=options.prices)
+    summary: Json = {"what": "draft", "file": str(file), "backend": backend.name}
     with Library.open(options.library, create=False) as library:
-        rows = drafts.draft_all(library.papers(), limit=options.limit or 40)
-    drafts.write_drafts(rows, file)
+        if isinstance(backend, ModelBackend):
+            rows = _draft_by_prompt(drafts.ModelDrafter(backend), library, file, options, summary)
+        else:
+            rows = drafts.draft_all(library.papers(), limit=options.limit or _DRAFTS)
+            drafts.write_drafts(rows, file)
+    summary["drafts"] = len(rows)
     text = (
         f'{len(rows)} drafts are in {file}. Read each, mend it, set "accepted" to true, then: '
         f"citewise eval questions {file} --library {options.library}"
     )
-    return EvaluationOutcome(text, {"what": "draft", "file": str(file), "drafts": len(rows)})
+    if used := report.usage_text(summary.get("usage") or {}):
+        currency = (
+            backend.price.currency if isinstance(backend, ModelBackend) and backend.price else None
+        )
+        text += (
+            f"\n{summary['dropped']} drafts were dropped, for their answer does not stand in the "
+            f"sentence they name. {used}; cost: {report.cost_text(summary['usage'], currency)}"
+        )
+    return EvaluationOutcome(text, summary)
+
+
+def _draft_by_prompt(
+    drafter: drafts.ModelDrafter, library: Library, file: Path, options: Options, summary: Json
+) -> list[Json]:
+    rows: list[Json] = []
+    try:
+        for row in drafter.drafts(
+            library.papers(), limit=options.limit or _DRAFTS, on_progress=options.on_done
+        ):
+            rows.append(row)
+    finally:
+        # Whoever interrupts it, or whose server fails, keeps what was paid for.
+        if rows:
+            drafts.write_drafts(rows, file)
+    if not rows:
+        raise UsageError(
+            f"{summary['backend']} drafted no usable question; leave out --backend to draft by rule"
+        )
+    summary |= {"usage": drafter.usage.to_dict(), "dropped": drafter.dropped}
+    summary["prompts"] = {name: prompts.load(name).sha256 for name in drafts.PROMPTS}
+    return rows
 
 
 def _adopt(arguments: Sequence[str], _: Options) -> EvaluationOutcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ from citewise.evaluation.datasets import question_of
 from citewise.evaluation.measures import Figure, alce, balanced_accuracy, bootstrap
 from citewise.evaluation.report import MEASURED, PLUMBING
 from citewise.evaluation.runner import Pair
-from citewise.types import Json, Usage, sha256_of
+from citewise.types import Json, Price, Usage, sha256_of
 
 PROMPT = "judge_support"
 _TOKENS = 512
@@ -48,13 +48,15 @@ class ModelJudge:
     counted in ``unreadable``.
     """
 
-    def __init__(self, model: ChatModel) -> None:
+    def __init__(self, model: ChatModel, price: Price | None = None) -> None:
         self._model = model
+        self._price = price
         self._known: dict[str, bool] = {}
         self.unreadable = 0
         """Replies that were no verdict."""
         self.usage = Usage()
         """What all replies cost."""
+        self.currency = price.currency if price is not None else None
 
     @property
     def name(self) -> str:
@@ -74,22 +76,23 @@ class ModelJudge:
         if key not in self._known:
             turns = (ChatTurn("user", text),)
             reply, usage = collect(drop_thoughts(self._model.stream(turns, max_tokens=_TOKENS)))
-            self.usage += usage
+            self.usage += usage if self._price is None else self._price.paid(usage)
             verdict = verdict_of(reply)
             self.unreadable += verdict is None
             self._known[key] = bool(verdict)
         return self._known[key]
 
 
-def judge_from(spec: str) -> ModelJudge:
+def judge_from(spec: str, prices: Mapping[str, Price] | None = None) -> ModelJudge:
     """The judge for a backend's name, such as ``openai-compatible:MODEL@URL``.
 
-    Raises UsageError when the backend is no language model, or there is none of that name.
+    ``prices``: what models cost, by backend's name. Raises UsageError when the backend is no
+    language model, or there is none of that name.
     """
-    backend = backend_from(spec)
+    backend = backend_from(spec, prices=prices)
     if not isinstance(backend, ModelBackend):
         raise UsageError(f"{spec!r} cannot judge: give a language model, not {backend.name}")
-    return ModelJudge(backend._model)
+    return ModelJudge(backend.model, backend.price)
 
 
 def verdict_of(reply: str) -> bool | None:
@@ -233,6 +236,7 @@ def judge_rows(
         "support_corrected": _rounded(right) if right is not None else None,
         "unreadable": judge.unreadable,
         "usage": judge.usage.to_dict(),
+        "currency": judge.currency,
     }
 
 

@@ -392,7 +392,7 @@ class Figure:
     """Questions (for shares of citations, spans or answers: of those) that it was measured on."""
 
     def to_dict(self) -> Json:
-        """The fields by name, rounded to 4 digits; an interval that cannot be had is null."""
+        """The fields by name, to 4 decimals or digits; an interval that cannot be had is null."""
         return {
             "value": _rounded(self.value),
             "low": _rounded(self.low),
@@ -402,7 +402,10 @@ class Figure:
 
 
 def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
+    if math.isnan(value):
+        return None
+    # What an answer costs is often less than a thousandth.
+    return round(value, 4) if abs(value) >= 0.1 else float(f"{value:.4g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,6 +488,9 @@ MEASURES: tuple[Measure, ...] = (
     _share("abstention_recall", "abstention recall", "abstained", lambda row: not row.answerable),
     _share("failed", "asking failed", "failed", lambda row: True, "lower"),
     _mean("words", "words an answer", "lower"),
+    _mean("prompt_tokens", "prompt tokens a question", "lower"),
+    _mean("completion_tokens", "completion tokens a question", "lower"),
+    _mean("cost", "cost a question", "lower"),
 )  # fmt: skip
 """Figures that are means or ratios of sums."""
 

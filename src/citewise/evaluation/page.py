@@ -32,6 +32,7 @@ from citewise.evaluation.measures import (
     risk_curve,
 )
 from citewise.evaluation.report import (
+    NOT_SHARES,
     cells,
     facts_of,
     heading,
@@ -178,7 +179,7 @@ def _figures(summary: Json) -> str:
     lines = []
     for name, figure in summary["figures"].items():
         value, interval, n = cells(name, figure)
-        share = not name.endswith("_ms") and name not in ("words", "crag")
+        share = name not in NOT_SHARES
         drawn = plots.interval_line(figure["value"], figure["low"], figure["high"]) if share else ""
         lines.append(
             f"<tr><th>{escape(title_of(name))}</th><td>{value}</td><td>{drawn}</td>"
@@ -387,11 +388,16 @@ def _scores(scores: Scores) -> str:
     shown = ("nugget_recall", "number", "cited_precision", "cited_recall", "citation_recall",
              "citation_precision", "ndcg_at_10", "words", "latency_ms")  # fmt: skip
     named = {"words": "words", "latency_ms": "ms"}
-    return " · ".join(
+    said = [
         f"{value:.0f} {named[name]}" if name in named else f"{escape(title_of(name))} {value:.2f}"
         for name in shown
         if (value := scores.get(name)) is not None
-    )
+    ]
+    tokens = sum(scores.get(name) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    if tokens:
+        cost = scores.get("cost")
+        said.append(f"{tokens:.0f} tokens, cost {'not known' if cost is None else f'{cost:.3g}'}")
+    return " · ".join(said)
 
 
 def _provenance(summary: Json) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 from citewise.errors import UsageError
 from citewise.evaluation.datasets import eval_folder
 from citewise.evaluation.measures import BETTER, TITLES
-from citewise.types import Json
+from citewise.types import Json, sha256_of
 
 EXPECTED_FILE = "expected.toml"
 PLUMBING = "plumbing"
@@ -29,6 +29,9 @@ _MORE_TITLES = {
     "overlap_auroc": "word overlap: AUROC",
     "overlap_balanced_accuracy": "word overlap: balanced accuracy (best threshold)",
 }
+_COUNTS = frozenset({"words", "prompt_tokens", "completion_tokens"})
+NOT_SHARES = _COUNTS | {"crag", "cost", "latency_p50_ms", "latency_p95_ms"}
+"""Figures that are no share from 0 to 1."""
 _BY_KIND = ("n", "answered", "accuracy", "nugget_recall", "cited_recall", "citation_f1")
 
 
@@ -64,6 +67,9 @@ def text_table(summary: Json) -> str:
         console.print(f"not asked for an error: {name}")
     if summary.get("judge"):
         console.print("\n" + judge_text(summary["judge"]), soft_wrap=True)
+    if used := usage_text(summary.get("usage") or {}):
+        cost = cost_text(summary["usage"], summary.get("currency"))
+        console.print(f"\n{used}; cost: {cost}", soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
@@ -134,6 +140,10 @@ def judge_text(judged: Json) -> str:
         lines.append(
             f"support, corrected for the judge's errors: {judged['support_corrected']:.3f}"
         )
+    if used := usage_text(judged.get("usage") or {}):
+        lines.append(
+            f"The judge took {used}; cost: {cost_text(judged['usage'], judged.get('currency'))}"
+        )
     if judged["unreadable"]:
         lines.append(f"{judged['unreadable']} replies were no verdict and count as not supported")
     return "\n".join(lines)
@@ -177,11 +187,37 @@ def facts_of(summary: Json) -> dict[str, str | None]:
         "papers": _short(summary.get("corpus_sha256")),
         "library": summary.get("library"),
         "encoder": summary.get("encoder"),
-        "prompts": ", ".join(
-            f"{name} {_short(sha)}" for name, sha in (summary.get("prompts") or {}).items()
-        ),
+        "prompts": _short(prompts_sha256(summary.get("prompts") or {})),
         "machine": ", ".join(f"{v}" for v in (summary.get("machine") or {}).values()),
+        "usage": usage_text(summary.get("usage") or {}),
+        "cost": cost_text(summary.get("usage") or {}, summary.get("currency")),
     }
+
+
+def prompts_sha256(prompts: Mapping[str, str]) -> str | None:
+    """One hash for all prompts, by name; None where there are none."""
+    if not prompts:
+        return None
+    return sha256_of("\n".join(f"{name} {prompts[name]}" for name in sorted(prompts)))
+
+
+def usage_text(usage: Json) -> str | None:
+    """What was asked of a model, in words; None where none was asked."""
+    if not usage.get("calls"):
+        return None
+    return (
+        f"{usage['prompt_tokens']:,} prompt and {usage['completion_tokens']:,} completion tokens "
+        f"in {usage['calls']:,} calls"
+    )
+
+
+def cost_text(usage: Json, currency: str | None) -> str | None:
+    """What that cost, in words; None where no model was asked."""
+    if not usage.get("calls"):
+        return None
+    if usage.get("cost") is None:
+        return "not known: config.toml names no price, or the server did not count every token"
+    return f"{usage['cost']:.4g} {currency or ''}".rstrip()
 
 
 def write(summary: Json, folder: Path) -> None:
@@ -289,7 +325,9 @@ def cells(name: str, figure: Json) -> tuple[str, str, str]:
 
 
 def _number(name: str, value: float) -> str:
-    return f"{value:.1f}" if name.endswith("_ms") or name == "words" else f"{value:.3f}"
+    if name == "cost":
+        return f"{value:.3g}"
+    return f"{value:.1f}" if name.endswith("_ms") or name in _COUNTS else f"{value:.3f}"
 
 
 def _of_kind(figures: Json, name: str) -> str:

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -227,6 +227,7 @@ def _ask(
     scores["latency_ms"] = took
     scores["prompt_tokens"] = float(answered.usage.prompt_tokens)
     scores["completion_tokens"] = float(answered.usage.completion_tokens)
+    scores["cost"] = answer["usage"]["cost"]
     return Result(question, answer, scores)
 
 
@@ -260,27 +261,42 @@ def _go_on(stop: Stop | None) -> None:
 def _summary(results: Sequence[Result], made_with: Json) -> Json:
     rows = [result.row for result in results]
     kinds = dict.fromkeys(row.kind for row in rows)
-    tokens = ("prompt_tokens", "completion_tokens")
+    usages = [result.answer["usage"] for result in results if result.answer is not None]
+    # What a question cost that failed is not known.
+    known = [usage["cost"] for usage in usages if usage.get("cost") is not None]
+    calls = sum(usage["calls"] for usage in usages)
+    # Without a model there are no tokens to speak of.
+    left_out = () if calls else _OF_MODELS
     return {
         "what": "questions",
         **made_with,
         "questions": len(results),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "figures": _figures(summarise(rows)),
+        "figures": _figures(summarise(rows), left_out),
         "kinds": {
             kind: {
                 "n": sum(row.kind == kind for row in rows),
-                **_figures(summarise([row for row in rows if row.kind == kind], resamples=200)),
+                **_figures(
+                    summarise([row for row in rows if row.kind == kind], resamples=200), left_out
+                ),
             }
             for kind in kinds
         },
-        "usage": {name: sum(row.scores.get(name) or 0 for row in rows) for name in tokens},
+        "usage": {
+            "prompt_tokens": sum(usage["prompt_tokens"] for usage in usages),
+            "completion_tokens": sum(usage["completion_tokens"] for usage in usages),
+            "calls": calls,
+            "cost": round(sum(known), 6) if len(known) == len(results) else None,
+        },
         "failed": [result.question.id for result in results if result.error],
     }
 
 
-def _figures(figures: Mapping[str, Figure]) -> Json:
-    return {name: figure.to_dict() for name, figure in figures.items()}
+def _figures(figures: Mapping[str, Figure], left_out: Collection[str] = ()) -> Json:
+    return {name: one.to_dict() for name, one in figures.items() if name not in left_out}
+
+
+_OF_MODELS = frozenset({"prompt_tokens", "completion_tokens", "cost"})
 
 
 class _RunFolder:
@@ -764,7 +780,12 @@ def _on_questions(
                 stop=stop,
             )
         assistant = Assistant(opened, backend=backend)
-        identity |= {"backend": assistant.backend.name, "effort": "normal"}
+        price = getattr(assistant.backend, "price", None)
+        identity |= {
+            "backend": assistant.backend.name,
+            "effort": "normal",
+            "currency": price.currency if price is not None else None,
+        }
         results = run_questions(assistant, questions, out, on_done, identity=identity, stop=stop)
     summary = results.summary
     if second is not None:
@@ -880,9 +901,7 @@ def rescore(results: Results, judge: Judge, abstracts: Mapping[str, str]) -> Res
     """The same answers with another judge, without asking again."""
     rows = []
     for result in results.rows:
-        kept = {
-            n: result.scores.get(n) for n in ("latency_ms", "prompt_tokens", "completion_tokens")
-        }
+        kept = {name: result.scores.get(name) for name in ("latency_ms", *_OF_MODELS)}
         scores = score_answer(result.question, result.answer, abstracts, judge) | kept
         rows.append(replace(result, scores=scores))
     fresh = _summary(rows, {})
