@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from citewise.answering.assistant import Assistant
+from citewise.conversations import Conversation, ConversationInfo, Conversations, Turn
 from citewise.errors import CitewiseError
 from citewise.grounding.checker import check, check_batch
 from citewise.library.library import Library, Progress
@@ -43,6 +44,9 @@ __all__ = [
     "Assistant",
     "Citation",
     "CitewiseError",
+    "Conversation",
+    "ConversationInfo",
+    "Conversations",
     "Done",
     "Effort",
     "Event",
@@ -61,6 +65,7 @@ __all__ = [
     "SentenceReady",
     "Span",
     "Support",
+    "Turn",
     "Usage",
     "Verdict",
     "Working",

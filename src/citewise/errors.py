@@ -56,6 +56,10 @@ class PaperNotFoundError(LibraryError):
     """No paper has that id."""
 
 
+class ConversationNotFoundError(LibraryError):
+    """No conversation of that user has that id."""
+
+
 class FingerprintError(LibraryError):
     """The library was made with another schema, embedder or passage rule."""
 

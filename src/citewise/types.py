@@ -76,6 +76,37 @@ class Paper:
             ]
         return value
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Paper:
+        """The paper of a PAPER object; without its abstract where the object has none.
+
+        Raises KeyError, TypeError or ValueError for what is not one.
+        """
+
+        def text(name: str) -> str | None:
+            found = value.get(name)
+            return None if found is None else str(found)
+
+        count = value.get("author_count")
+        return cls(
+            id=str(value["id"]),
+            title=str(value["title"]),
+            abstract=str(value.get("abstract") or ""),
+            authors=tuple(str(author) for author in value.get("authors") or ()),
+            author_count=None if count is None else int(count),
+            published=text("published"),
+            date_text=text("date_text"),
+            url=text("url"),
+            source=text("source"),
+            organization=text("organization"),
+            arxiv_id=text("arxiv_id"),
+            doi=text("doi"),
+            places=tuple(
+                Place(str(p["source"]), str(p["file"]), int(p["line"]))
+                for p in value.get("places") or ()
+            ),
+        )
+
 
 def short_name(title: str) -> str:
     """What a paper is called in talk: the part of its title before a colon, if that is short."""
@@ -131,6 +162,29 @@ class Filters:
     """Part of an author's name, in any case."""
     papers: tuple[str, ...] = ()
     """Ids; empty for all."""
+
+    def to_dict(self) -> Json:
+        """The fields that restrict, by name."""
+        fields = {name: getattr(self, name) for name in ("since", "until", "source", "author")}
+        if self.papers:
+            fields["papers"] = list(self.papers)
+        return {name: value for name, value in fields.items() if value}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Filters:
+        """What ``to_dict`` made; unknown names are left out."""
+
+        def text(name: str) -> str | None:
+            found = value.get(name)
+            return str(found) if found else None
+
+        return cls(
+            text("since"),
+            text("until"),
+            text("source"),
+            text("author"),
+            tuple(str(paper) for paper in value.get("papers") or ()),
+        )
 
     def __bool__(self) -> bool:
         return self != Filters()
@@ -439,6 +493,61 @@ class Answer:
             "notes": list(self.notes),
             "suggestions": list(self.suggestions),
         }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], history: Sequence[Message] = ()) -> Answer:
+        """The answer of an answer object, its cited papers without their abstracts.
+
+        ``history`` is what was said before it, which the object does not hold. Raises KeyError,
+        TypeError or ValueError for what is not an answer.
+        """
+        sentences = tuple(
+            Sentence(
+                str(s["text"]),
+                tuple(int(n) for n in s["citations"]),
+                float(s["support"]),
+                Verdict(s["verdict"]),
+                tuple(str(reason) for reason in s.get("reasons") or ()),
+                tuple((int(n), int(at)) for n, at in s.get("spans") or ()),
+            )
+            for s in value["sentences"]
+        )
+        citations = tuple(
+            Citation(
+                int(c["n"]),
+                Paper.from_dict(c["paper"]),
+                tuple(
+                    Span(int(s["start"]), int(s["end"]), str(s["text"]), str(s["sha256"]))
+                    for s in c["spans"]
+                ),
+            )
+            for c in value["citations"]
+        )
+        reason = value.get("reason")
+        return cls(
+            id=str(value["id"]),
+            question=str(value["question"]),
+            standalone_question=str(value["standalone_question"]),
+            text=str(value["answer"]),
+            answered=bool(value["answered"]),
+            sentences=sentences,
+            citations=citations,
+            retrieved=tuple(
+                Retrieved(int(r["rank"]), str(r["paper_id"]), str(r["title"]), float(r["score"]))
+                for r in value["retrieved"]
+            ),
+            confidence=float(value["confidence"]),
+            backend=str(value["backend"]),
+            effort=Effort(value["effort"]),
+            usage=Usage(**{name: int(n) for name, n in value["usage"].items()}),
+            timings_ms={str(name): float(ms) for name, ms in value["timings_ms"].items()},
+            library=str(value["library"]),
+            kind=QuestionKind(value.get("kind") or QuestionKind.FACT),
+            reason=None if reason is None else str(reason),
+            notes=tuple(str(note) for note in value.get("notes") or ()),
+            suggestions=tuple(str(question) for question in value.get("suggestions") or ()),
+            prior_history=tuple(history),
+        )
 
 
 @dataclass(frozen=True, slots=True)
