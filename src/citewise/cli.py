@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--effort", choices=("quick", "normal", "deep"), default="normal")
     ask.add_argument("--batch", metavar="FILE", help='questions as {"id","question"} lines')
     ask.add_argument("--out", metavar="FILE", help="the answers to write, one JSON a line")
+    ask.add_argument("--bundle", metavar="DIR", help="also write a folder that proves itself")
 
     check = command("check", "is a claim backed by a text", _check)
     check.add_argument("claim", nargs="?", metavar="CLAIM")
@@ -120,8 +121,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--batch", metavar="FILE", help='{"id","claim","evidence"} lines')
     check.add_argument("--out", metavar="FILE", help="the scores to write, one JSON a line")
 
-    verify = command("verify", "prove saved answers against the library", _verify)
-    verify.add_argument("answers", metavar="ANSWERS")
+    verify = command(
+        "verify", "prove saved answers: a file against the library, a bundle by itself", _verify
+    )
+    verify.add_argument(
+        "answers", metavar="ANSWERS", help="a JSON or JSONL file, or a bundle's folder"
+    )
 
     chat = command("chat", "serve the web page", _chat, writer)
     chat.add_argument("--host", default="127.0.0.1")
@@ -365,6 +370,8 @@ def _ask(args: argparse.Namespace) -> int:
         raise UsageError("Ask one question, or --batch FILE with --out FILE.")
     if args.batch and not args.out:
         raise UsageError("--batch also needs --out FILE, the answers to write.")
+    if args.batch and args.bundle:
+        raise UsageError("--bundle keeps one question; ask it without --batch.")
     from citewise.answering.assistant import Assistant  # noqa: PLC0415 - help must not wait
 
     with _open(args) as library:
@@ -391,14 +398,26 @@ def _ask(args: argparse.Namespace) -> int:
             return EXIT_FAILED if report.failed else EXIT_DONE
         if args.json:
             answer = assistant.ask(question, effort=args.effort, filters=_filters(args))
+            _keep(answer, args)
             _print_json(answer.to_dict())
             return EXIT_DONE
-        _stream(assistant, question, args)
+        _keep(_stream(assistant, question, args), args)
     return EXIT_DONE
 
 
-def _stream(assistant: object, question: str, args: argparse.Namespace) -> None:
-    """Print an answer as it comes, then its sources."""
+def _keep(answer: Answer, args: argparse.Namespace) -> None:
+    """Write the bundle that was asked for."""
+    if not args.bundle:
+        return
+    from citewise.bundle import write_bundle  # noqa: PLC0415 - see _ask
+
+    papers = {citation.paper.id: citation.paper for citation in answer.citations}
+    folder = write_bundle([answer.to_dict()], papers, args.bundle)
+    _warn(f"The bundle is in {folder}; prove it with `citewise verify {folder}`.")
+
+
+def _stream(assistant: object, question: str, args: argparse.Namespace) -> Answer:
+    """Print an answer as it comes, then its sources; returns it."""
     from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
     from citewise.types import Done, SentenceReady, Working  # noqa: PLC0415
 
@@ -416,6 +435,8 @@ def _stream(assistant: object, question: str, args: argparse.Namespace) -> None:
                 _say("\n\nThe answer after the check:\n")
                 sys.stdout.write(_marked(event.answer))
             _sources(event.answer, args)
+            return event.answer
+    raise CitewiseError("The answer ended before it was complete.")
 
 
 def _terminal(text: str, sentence: Sentence | None) -> str:
@@ -511,38 +532,23 @@ def _check(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     from citewise.batch import read_answers  # noqa: PLC0415 - slow to import
-    from citewise.grounding.verify import Failure, verify_answer  # noqa: PLC0415
+    from citewise.bundle import is_bundle, prove, quoted_ids, verify_bundle  # noqa: PLC0415
 
-    answers = list(read_answers(Path(args.answers)))
-    failures: list[Failure] = []
-    spans = 0
-    with _open(args) as library:
-        for answer in answers:
-            name = str(answer.get("id"))
-            if "error" in answer:
-                failures.append(Failure(name, f"was not answered: {answer['error']}"))
-                continue
-            try:
-                ids = [str(citation["paper"]["id"]) for citation in answer["citations"]]
-                failures += verify_answer(answer, library.papers_by_id(ids))
-                spans += sum(len(citation["spans"]) for citation in answer["citations"])
-            except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-                failures.append(Failure(name, f"is not a whole answer ({error!r})"))
-    if args.json:
-        _print_json(
-            {
-                "answers": len(answers),
-                "spans": spans,
-                "proved": not failures,
-                "failures": [failure.to_dict() for failure in failures],
-            }
-        )
+    if is_bundle(args.answers):
+        proof = verify_bundle(args.answers)
     else:
-        for failure in failures:
+        answers = list(read_answers(Path(args.answers)))
+        with _open(args) as library:
+            ids = [ident for answer in answers for ident in quoted_ids(answer)]
+            proof = prove(answers, library.papers_by_id(ids))
+    if args.json:
+        _print_json(proof.to_dict())
+    else:
+        for failure in proof.failures:
             _say(f"{failure.answer}: {failure.what}")
-        state = "all hold" if not failures else f"{len(failures)} things do not hold"
-        _say(f"{len(answers)} answers with {spans} quoted spans: {state}.")
-    return EXIT_FAILED if failures else EXIT_DONE
+        state = "all hold" if proof.proved else f"{len(proof.failures)} things do not hold"
+        _say(f"{proof.answers} answers with {proof.spans} quoted spans: {state}.")
+    return EXIT_DONE if proof.proved else EXIT_FAILED
 
 
 def _chat(args: argparse.Namespace) -> int:

@@ -1,0 +1,284 @@
+"""Make the training pairs of the entailment model: claims and questions beside words of abstracts.
+
+    python training/pairs.py --data DIR --out PAIRS.jsonl [--arxiv 9000]
+
+Three sources, all of which may be shipped: SciFact's training claims (CC BY 4.0), PubMedQA (MIT),
+and arXiv abstracts (CC0) with claims made by rule; and, in training/written/*.jsonl, claims and
+questions written for citewise over such abstracts (Apache-2.0, as the project; see ENTAILMENT.md).
+SciFact's test claims and the papers that they cite, the sample papers and all human-labelled sets
+that calibrate or measure the checker stay out.
+
+A row is {"task", "text", "evidence", "label", "kind", "id", "held_out"}: for the task `claim` the
+label is 0 (supported), 1 (contradicted) or 2 (not stated), for `question` 0 (not answered) or 1.
+One paper in twelve is held out for development, by a hash of its id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fit_checker import (
+    change_direction,
+    change_name,
+    change_negation,
+    change_number,
+    records,
+    reword,
+)
+
+from citewise.grounding.entailment import nearest_sentences
+from citewise.library.embedding import MiniLM
+
+SEED = 20261121
+SUPPORTED, CONTRADICTED, NOT_STATED = 0, 1, 2
+WRITTEN = Path(__file__).parent / "written"
+CORPUS = Path(__file__).parent.parent / "eval" / "corpus"
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z]*[A-Z][A-Za-z]*(?:-\d+)?\b")
+_CUT = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One training pair; see the module."""
+
+    task: str
+    text: str
+    evidence: str
+    label: int
+    kind: str
+    id: str
+
+    @property
+    def held_out(self) -> bool:
+        """Whether its paper is kept for development."""
+        return hashlib.sha256(self.id.encode()).digest()[0] % 12 == 0
+
+
+def claim(text: str, evidence: str, label: int, kind: str, paper: str) -> Row:
+    """A claim beside the sentences of ``evidence`` that are nearest to it."""
+    return Row("claim", text, nearest_sentences(text, [evidence]), label, kind, paper)
+
+
+def question(text: str, evidence: str, label: int, kind: str, paper: str) -> Row:
+    """A question beside the sentences of ``evidence`` that are nearest to it."""
+    return Row("question", text, nearest_sentences(text, [evidence]), label, kind, paper)
+
+
+def sentences_of(text: str) -> list[str]:
+    """Sentences of usable length."""
+    return [s for s in _CUT.split(" ".join(text.split())) if 40 <= len(s) <= 350]
+
+
+def nearest_others(titles: Sequence[str], count: int) -> list[list[int]]:
+    """For each title the places of the ``count`` most similar other titles."""
+    vectors = MiniLM().embed_queries(list(titles))
+    places: list[list[int]] = []
+    for start in range(0, len(titles), 512):
+        cosine = vectors[start : start + 512] @ vectors.T
+        cosine[np.arange(len(cosine)), np.arange(start, start + len(cosine))] = -2.0
+        top = np.argpartition(-cosine, count, axis=1)[:, :count]
+        places += [[int(p) for p in row] for row in top]
+    return places
+
+
+def scifact_rows(data: Path, rng: random.Random) -> Iterator[Row]:
+    """Labelled claims: beside their evidence, beside the rest of the abstract, and as queries."""
+    test = {line.split("\t")[1] for line in (data / "scifact/qrels.tsv").read_text().splitlines()}
+    pairs = [p for p in records(data / "scifact/pairs_train.jsonl") if str(p["doc_id"]) not in test]
+    labels = {"SUPPORT": SUPPORTED, "CONTRADICT": CONTRADICTED, "NOINFO": NOT_STATED}
+    others = nearest_others([str(p["title"]) for p in pairs], 8)
+    for place, pair in enumerate(pairs):
+        text, abstract, paper = (
+            str(pair["claim"]),
+            str(pair["abstract"]),
+            f"scifact:{pair['doc_id']}",
+        )
+        label = labels[str(pair["label"])]
+        yield claim(text, abstract, label, "scifact", paper)
+        evidence = [str(s) for s in _evidence(pair)]
+        if label != NOT_STATED and evidence:
+            yield claim(text, " ".join(evidence), label, "scifact-evidence", paper)
+            rest = " ".join(
+                s for s in sentences_of(abstract) if not any(e[:60] in s for e in evidence)
+            )
+            if len(rest) > 200 and rng.random() < 0.5:
+                yield claim(text, rest, NOT_STATED, "scifact-rest", paper)
+        yield question(text, abstract, int(label != NOT_STATED), "scifact", paper)
+        other = pairs[rng.choice(others[place])]
+        if other["doc_id"] != pair["doc_id"]:
+            yield question(text, str(other["abstract"]), 0, "scifact-other", paper)
+
+
+def _evidence(pair: dict[str, Any]) -> list[str]:
+    found = pair.get("evidence_sentences") or []
+    return [s if isinstance(s, str) else str(s.get("text", "")) for s in found]
+
+
+def pubmedqa_rows(data: Path, rng: random.Random) -> Iterator[Row]:
+    """Questions beside the abstract that answers them and beside similar ones; conclusions."""
+    items = records(data / "pubmedqa/pqal.jsonl")
+    texts = [" ".join(str(c) for c in item["contexts"]) for item in items]  # type: ignore[attr-defined]
+    others = nearest_others([str(item["question"]) for item in items], 6)
+    for place, item in enumerate(items):
+        paper = f"pubmedqa:{item['_id']}"
+        asked = str(item["question"])
+        yield question(asked, texts[place], 1, "pubmedqa", paper)
+        yield question(asked, texts[rng.choice(others[place])], 0, "pubmedqa-other", paper)
+        concluded = sentences_of(str(item["long_answer"]))
+        if concluded and item["answer"] != "maybe":
+            yield claim(concluded[0], texts[place], SUPPORTED, "pubmedqa-conclusion", paper)
+            yield claim(
+                concluded[0], texts[rng.choice(others[place])], NOT_STATED, "pubmedqa-other", paper
+            )
+
+
+def arxiv_rows(data: Path, rng: random.Random, count: int) -> Iterator[Row]:
+    """Sentences of abstracts, verbatim and changed by rule, and titles as queries."""
+    samples = re.sub(r"\W+", "", " ".join(p.read_text("utf-8") for p in CORPUS.glob("*"))).lower()
+    papers = []
+    with gzip.open(data / "arxiv/papers-112k.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            paper = json.loads(line)
+            if 500 < len(paper["text"]) < 2400:
+                papers.append(paper)
+    rng.shuffle(papers)
+    papers = [
+        p for p in papers[: 2 * count] if re.sub(r"\W+", "", p["title"]).lower() not in samples
+    ][:count]
+    names = [name for p in papers for name in _NAME.findall(p["text"])]
+    others = nearest_others([p["title"] for p in papers], 6)
+    for place, paper in enumerate(papers):
+        text, ident = paper["text"], f"arxiv:{paper['_id']}"
+        own = sentences_of(text)
+        neighbour = papers[rng.choice(others[place])]
+        theirs = sentences_of(neighbour["text"])
+        if len(own) < 4 or not theirs:
+            continue
+        chosen = rng.choice(own)
+        absent = [n for n in rng.sample(names, 8) if n.lower() not in text.lower()] or ["XQuadNet"]
+        window = _window(own, chosen, rng)
+        reworded = reword(chosen, paper["title"], rng) or chosen
+        kept = shorten(reworded, rng) or reworded
+        yield Row("claim", kept, window, SUPPORTED, "rule-kept", ident)
+        rest = " ".join(s for s in own if s != chosen)
+        yield claim(kept, rest, NOT_STATED, "rule-removed", ident)
+        made = {
+            "number": (change_number(kept, rng), CONTRADICTED),
+            "name": (change_name(kept, rng, absent), NOT_STATED),
+            "direction": (change_direction(kept, rng), CONTRADICTED),
+            "negation": (change_negation(kept, rng), CONTRADICTED),
+            "other": (rng.choice(theirs), NOT_STATED),
+        }
+        usable = [(kind, c, label) for kind, (c, label) in made.items() if c]
+        kind, changed, label = rng.choice(usable)
+        yield Row("claim", str(changed), window, label, f"rule-{kind}", ident)
+        if place % 2 == 0:
+            yield question(paper["title"], text, 1, "title", ident)
+            yield question(paper["title"], neighbour["text"], 0, "title-other", ident)
+
+
+def _window(own: Sequence[str], chosen: str, rng: random.Random) -> str:
+    """The chosen sentence with up to three neighbours."""
+    at = own.index(chosen)
+    before, after = rng.randint(0, 2), rng.randint(0, 2)
+    return " ".join(own[max(0, at - before) : at + after + 1])
+
+
+_TAIL = re.compile(
+    r", (?:which|where|while|with|using|thereby|leading|enabling|including|such as|and)\b[^,]*\.$"
+)
+_LEAD = re.compile(r"^(?:[A-Z][a-z]+(?: [a-z]+){1,7}), (?=[a-z])")
+
+
+def shorten(sentence: str, rng: random.Random) -> str | None:
+    """The sentence without its last clause or its lead-in; what is left is still said."""
+    options = []
+    if (tail := _TAIL.search(sentence)) and tail.start() > 50:
+        options.append(sentence[: tail.start()] + ".")
+    if (lead := _LEAD.search(sentence)) and len(sentence) - lead.end() > 50:
+        rest = sentence[lead.end() :]
+        options.append(rest[0].upper() + rest[1:])
+    return rng.choice(options) if options else None
+
+
+def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
+    """Claims and questions written by hand over abstracts; each also beside another abstract."""
+    items = [
+        json.loads(line)
+        for path in sorted(WRITTEN.glob("*.jsonl"))
+        for line in path.read_text("utf-8").splitlines()
+    ]
+    texts = dict(abstracts_of(data, {item["id"] for item in items}))
+    items = [item for item in items if item["id"] in texts]
+    if not items:
+        return
+    others = nearest_others([texts[item["id"]][:300] for item in items], 5)
+    labels = {"s1": SUPPORTED, "s2": SUPPORTED, "c": CONTRADICTED, "n": NOT_STATED}
+    for place, item in enumerate(items):
+        text = texts[item["id"]]
+        away = texts[items[rng.choice(others[place])]["id"]]
+        for key, label in labels.items():
+            yield claim(item[key], text, label, f"written-{key}", item["id"])
+        yield claim(item[rng.choice(("s1", "s2"))], away, NOT_STATED, "written-other", item["id"])
+        yield question(item["q"], text, 1, "written-q", item["id"])
+        yield question(item["u"], text, 0, "written-u", item["id"])
+        yield question(item[rng.choice("qu")], away, 0, "written-other", item["id"])
+
+
+def abstracts_of(data: Path, ids: set[str]) -> Iterator[tuple[str, str]]:
+    """The abstracts with these ids, from the public sets."""
+    with gzip.open(data / "arxiv/papers-112k.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            paper = json.loads(line)
+            if f"arxiv:{paper['_id']}" in ids:
+                yield f"arxiv:{paper['_id']}", paper["text"]
+    for paper in records(data / "scifact/corpus.jsonl"):
+        if f"scifact:{paper['_id']}" in ids:
+            yield f"scifact:{paper['_id']}", str(paper["text"])
+    for item in records(data / "pubmedqa/pqal.jsonl"):
+        if f"pubmedqa:{item['_id']}" in ids:
+            yield f"pubmedqa:{item['_id']}", " ".join(str(c) for c in item["contexts"])  # type: ignore[attr-defined]
+
+
+def write(rows: Iterable[Row], out: Path) -> int:
+    """Write the rows; their number."""
+    count = 0
+    with out.open("w", encoding="utf-8") as lines:
+        for row in rows:
+            value = {**asdict(row), "held_out": row.held_out}
+            lines.write(json.dumps(value, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def main() -> None:
+    """Write the pairs."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--arxiv", type=int, default=9000, help="papers to make pairs of by rule")
+    options = parser.parse_args()
+    rng = random.Random(SEED)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    sources = {
+        "scifact": lambda: scifact_rows(options.data, rng),
+        "pubmedqa": lambda: pubmedqa_rows(options.data, rng),
+        "arxiv": lambda: arxiv_rows(options.data, rng, options.arxiv),
+        "written": lambda: written_rows(options.data, rng),
+    }
+    for name, rows in sources.items():
+        print(name, write(rows(), options.out.with_suffix(f".{name}.jsonl")), flush=True)
+
+
+if __name__ == "__main__":
+    main()
