@@ -127,49 +127,42 @@ class Graph:
         return self.node("Mul", [self.node("Cast", [picked], to=TensorProto.FLOAT), scales])
 
 
-def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
-    """The encoder as a serialised ONNX model.
+def norm(graph: Graph, weights: Mapping[str, Array], value: str, prefix: str, out: str = "") -> str:
+    """Adds the layer normalisation named ``prefix``; returns its output."""
+    return graph.node(
+        "LayerNormalization",
+        [
+            value,
+            graph.constant(prefix + ".gamma", weights[prefix + ".weight"]),
+            graph.constant(prefix + ".beta", weights[prefix + ".bias"]),
+        ],
+        out=out,
+        epsilon=EPSILON,
+    )
 
-    Inputs ``input_ids`` and ``attention_mask``, int64 (batch, tokens); output ``token_embeddings``,
-    float32 (batch, tokens, 384), the last hidden state. ``kind`` says how weights are held.
+
+def layers(
+    graph: Graph,
+    weights: Mapping[str, Array],
+    hidden: str,
+    mask: str,
+    *,
+    out: str,
+    first_only: bool = False,
+) -> str:
+    """Adds the six blocks; returns the last hidden state, named ``out``.
+
+    With ``first_only`` the last block goes on with the first token alone, for a head that reads no
+    other.
     """
-    graph = Graph(kind)
-
-    def norm(value: str, prefix: str, out: str = "") -> str:
-        return graph.node(
-            "LayerNormalization",
-            [
-                value,
-                graph.constant(prefix + ".gamma", weights[prefix + ".weight"]),
-                graph.constant(prefix + ".beta", weights[prefix + ".bias"]),
-            ],
-            out=out,
-            epsilon=EPSILON,
-        )
 
     def skip(value: str, bias: str, earlier: str) -> str:
         biased = graph.node("Add", [value, graph.constant(bias, weights[bias])])
         return graph.node("Add", [biased, earlier])
 
-    word = graph.rows("words", weights["embeddings.word_embeddings.weight"], "input_ids")
-    length = graph.node("Shape", ["input_ids"], start=1, end=2)
-    place = graph.node(
-        "Slice",
-        [
-            # Every text is of type 0, so the type's embedding belongs to the position's.
-            graph.constant(
-                "places",
-                weights["embeddings.position_embeddings.weight"]
-                + weights["embeddings.token_type_embeddings.weight"][:1],
-            ),
-            graph.constant("zero", np.zeros(1, np.int64)),
-            length,
-        ],
-    )
-    hidden = norm(graph.node("Add", [word, place]), "embeddings.LayerNorm")
-    mask = graph.node("Cast", ["attention_mask"], to=TensorProto.INT32)
     for layer in range(LAYERS):
         at = f"encoder.layer.{layer}."
+        last = layer == LAYERS - 1
         parts = [at + f"attention.self.{part}" for part in ("query", "key", "value")]
         projected = graph.linear(
             at + "qkv", hidden, np.concatenate([weights[part + ".weight"] for part in parts])
@@ -185,8 +178,14 @@ def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
             domain="com.microsoft",
             num_heads=HEADS,
         )
+        if last and first_only:
+            first = graph.constant("first", np.zeros(1, np.int64))
+            attended = graph.node("Gather", [attended, first], axis=1)
+            hidden = graph.node("Gather", [hidden, first], axis=1)
         mixed = graph.linear(at + "out", attended, weights[at + "attention.output.dense.weight"])
         hidden = norm(
+            graph,
+            weights,
             skip(mixed, at + "attention.output.dense.bias", hidden),
             at + "attention.output.LayerNorm",
         )
@@ -200,10 +199,40 @@ def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
         )
         outer = graph.linear(at + "down", inner, weights[at + "output.dense.weight"])
         hidden = norm(
+            graph,
+            weights,
             skip(outer, at + "output.dense.bias", hidden),
             at + "output.LayerNorm",
-            out="token_embeddings" if layer == LAYERS - 1 else "",
+            out=out if last else "",
         )
+    return hidden
+
+
+def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
+    """The encoder as a serialised ONNX model.
+
+    Inputs ``input_ids`` and ``attention_mask``, int64 (batch, tokens); output ``token_embeddings``,
+    float32 (batch, tokens, 384), the last hidden state. ``kind`` says how weights are held.
+    """
+    graph = Graph(kind)
+    word = graph.rows("words", weights["embeddings.word_embeddings.weight"], "input_ids")
+    length = graph.node("Shape", ["input_ids"], start=1, end=2)
+    place = graph.node(
+        "Slice",
+        [
+            # Every text is of type 0, so the type's embedding belongs to the position's.
+            graph.constant(
+                "places",
+                weights["embeddings.position_embeddings.weight"]
+                + weights["embeddings.token_type_embeddings.weight"][:1],
+            ),
+            graph.constant("zero", np.zeros(1, np.int64)),
+            length,
+        ],
+    )
+    hidden = norm(graph, weights, graph.node("Add", [word, place]), "embeddings.LayerNorm")
+    mask = graph.node("Cast", ["attention_mask"], to=TensorProto.INT32)
+    hidden = layers(graph, weights, hidden, mask, out="token_embeddings")
     shape = ["batch", "tokens"]
     model = helper.make_model(
         helper.make_graph(

@@ -270,14 +270,14 @@ def main() -> None:
     options = parser.parse_args()
     rng = random.Random(SEED)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    sources = {
-        "scifact": lambda: scifact_rows(options.data, rng),
-        "pubmedqa": lambda: pubmedqa_rows(options.data, rng),
-        "arxiv": lambda: arxiv_rows(options.data, rng, options.arxiv),
-        "written": lambda: written_rows(options.data, rng),
+    sources: dict[str, Iterable[Row]] = {
+        "scifact": scifact_rows(options.data, rng),
+        "pubmedqa": pubmedqa_rows(options.data, rng),
+        "arxiv": arxiv_rows(options.data, rng, options.arxiv),
+        "written": written_rows(options.data, rng),
     }
     for name, rows in sources.items():
-        print(name, write(rows(), options.out.with_suffix(f".{name}.jsonl")), flush=True)
+        print(name, write(rows, options.out.with_suffix(f".{name}.jsonl")), flush=True)
 
 
 if __name__ == "__main__":

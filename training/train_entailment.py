@@ -251,6 +251,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.5e-4)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--freeze", type=int, default=0, help="lowest layers that stay as they are")
     parser.add_argument("--weight", action="append", default=[], metavar="KIND=WEIGHT")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -271,6 +272,9 @@ def main() -> None:
     pool = examples([row for row in rows if not row["held_out"]], tokenizer, weights)
     model.words.weight.requires_grad_(False)
     model.places.weight.requires_grad_(False)
+    if options.freeze:
+        for part in (model.types, model.norm, *model.layers[: options.freeze]):
+            part.requires_grad_(False)
     trained = [p for p in model.parameters() if p.requires_grad]
     steps = options.pairs // options.batch
     optimiser = torch.optim.AdamW(trained, lr=options.rate, weight_decay=0.01)
@@ -288,7 +292,7 @@ def main() -> None:
             group["lr"] = rate
         loss = loss_of(model(*tensors(batch)), batch)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         done = step

@@ -1,11 +1,33 @@
-"""What a small cross-encoder makes of a text beside the words it cites."""
+"""What a small cross-encoder makes of a text beside the words it cites.
+
+One model for two things: whether words support or contradict a claim, and whether they answer a
+question. How it was made is in ``training/ENTAILMENT.md``.
+"""
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from citewise.grounding.overlap import background, read
+from citewise.models.loading import ModelFolder, open_session, open_tokenizer
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_CLS, _SEP = 101, 102
+"""Their numbers in the model's vocabulary."""
+_LONGEST, _LONGEST_TEXT = 256, 96
+"""Tokens of a pair and of its first text, as in training; what is longer is cut at its end."""
+_BATCH_TOKENS = 1024
+"""Tokens in one forward pass."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 NEAREST_CHARACTERS = 800
 """About 160 tokens: evidence that is longer is cut down to its nearest sentences."""
 
@@ -41,3 +63,93 @@ def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_C
         for stem in held[best]:
             missing[stem] = 0.0
     return " ".join(sentences[place].text for place in sorted(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Entailment:
+    """What the model says of a text beside evidence; probabilities, 0 to 1."""
+
+    supported: float
+    """That the evidence supports the text, taken as a claim."""
+    contradicted: float
+    """That the evidence contradicts it; what is left of 1 is 'not stated'."""
+    answered: float
+    """That the evidence answers the text, taken as a question."""
+
+
+class EntailmentModel:
+    """The cross-encoder in the package, on the CPU. Safe to use from several threads.
+
+    Loaded at its first use. Raises ModelFileError when its files are missing or not the ones that
+    citewise ships.
+    """
+
+    def __init__(self, *, session: Any = None, threads: int | None = None) -> None:
+        """``session``: an onnxruntime session to use instead of the packaged model."""
+        self._given = session
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._loaded: tuple[Any, Tokenizer] | None = None
+
+    def load(self) -> None:
+        """Load model and tokenizer now, so that the first question does not wait for them."""
+        self._ready()
+
+    def read(self, pairs: Sequence[tuple[str, str]]) -> list[Entailment]:
+        """Judge each text beside its evidence, in order; pairs of similar length go together."""
+        session, tokenizer = self._ready()
+        texts = _ids(tokenizer, [text for text, _ in pairs])
+        evidence = _ids(tokenizer, [words for _, words in pairs])
+        rows = []
+        for ours, theirs in zip(texts, evidence, strict=True):
+            first = [_CLS, *ours[:_LONGEST_TEXT], _SEP]
+            rows.append((first, [*theirs[: _LONGEST - len(first) - 1], _SEP]))
+        order = sorted(range(len(rows)), key=lambda at: -len(rows[at][0]) - len(rows[at][1]))
+        found: list[Entailment | None] = [None] * len(rows)
+        start = 0
+        while start < len(order):
+            width = sum(len(part) for part in rows[order[start]])
+            batch = order[start : start + max(1, _BATCH_TOKENS // width)]
+            start += len(batch)
+            ids = np.zeros((len(batch), width), np.int64)
+            types, mask = np.zeros_like(ids), np.zeros_like(ids)
+            for row, at in enumerate(batch):
+                first, second = rows[at]
+                ids[row, : len(first) + len(second)] = first + second
+                types[row, len(first) : len(first) + len(second)] = 1
+                mask[row, : len(first) + len(second)] = 1
+            feed = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+            (logits,) = session.run(["logits"], feed)
+            for at, row_logits in zip(batch, logits, strict=True):
+                found[at] = _entailment(row_logits)
+        return [one for one in found if one is not None]
+
+    def _ready(self) -> tuple[Any, Tokenizer]:
+        with self._lock:
+            if self._loaded is None:
+                # The tokenizer is the sentence encoder's: both start from one model.
+                words = open_tokenizer(ModelFolder.packaged("minilm").verified("tokenizer.json"))
+                session = self._given or open_session(
+                    ModelFolder.packaged("entailment").verified("model.onnx"), self._threads
+                )
+                self._loaded = (session, words)
+            return self._loaded
+
+
+@lru_cache(maxsize=1)
+def entailment_model() -> EntailmentModel:
+    """The one model of this process."""
+    return EntailmentModel()
+
+
+def _ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    # A lone surrogate has no UTF-8 form.
+    clean = [_SURROGATES.sub("\ufffd", text) for text in texts]
+    return [code.ids for code in tokenizer.encode_batch_fast(clean, add_special_tokens=False)]
+
+
+def _entailment(logits: Any) -> Entailment:
+    powers = np.exp(logits[:3] - logits[:3].max())
+    shares = powers / powers.sum()
+    answered = 1.0 / (1.0 + np.exp(-float(logits[3])))
+    return Entailment(float(shares[0]), float(shares[1]), float(answered))

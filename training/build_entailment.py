@@ -1,0 +1,151 @@
+"""Builds the entailment model that citewise ships, from a checkpoint of train_entailment.py.
+
+    pip install onnx safetensors numpy onnxruntime tokenizers
+    python training/build_entailment.py CHECKPOINT.safetensors [--measure PAIRS.jsonl]
+
+The graph is written node by node with ``onnx``, in eight bits as the sentence encoder is; the
+tokenizer is the encoder's own. The same checkpoint gives the same bytes. ``--measure`` builds the
+graph in full precision as well and prints how far the two agree on held-out rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import safetensors.numpy
+from build_encoder import LAYERS, ROOT, Array, Graph, Kind, layers, norm
+from onnx import TensorProto, helper
+
+from citewise.grounding.entailment import EntailmentModel
+
+OUT = ROOT / "src" / "citewise" / "models" / "entailment"
+
+
+def published_names(state: Mapping[str, Array]) -> dict[str, Array]:
+    """The checkpoint's weights under the names that the published model uses."""
+    named = {
+        "embeddings.word_embeddings.weight": state["words.weight"],
+        "embeddings.position_embeddings.weight": state["places.weight"],
+        "embeddings.token_type_embeddings.weight": state["types.weight"],
+    }
+    for end in ("weight", "bias"):
+        named[f"embeddings.LayerNorm.{end}"] = state[f"norm.{end}"]
+        named[f"pool.{end}"] = state[f"pool.{end}"]
+        named[f"head.{end}"] = state[f"head.{end}"]
+        for layer in range(LAYERS):
+            at = f"encoder.layer.{layer}."
+            thirds = np.split(state[f"layers.{layer}.qkv.{end}"], 3)
+            for part, value in zip(("query", "key", "value"), thirds, strict=True):
+                named[f"{at}attention.self.{part}.{end}"] = value
+            for ours, theirs in (
+                ("out", "attention.output.dense"),
+                ("out_norm", "attention.output.LayerNorm"),
+                ("up", "intermediate.dense"),
+                ("down", "output.dense"),
+                ("down_norm", "output.LayerNorm"),
+            ):
+                named[f"{at}{theirs}.{end}"] = state[f"layers.{layer}.{ours}.{end}"]
+    return named
+
+
+def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
+    """The cross-encoder as a serialised ONNX model.
+
+    Inputs ``input_ids``, ``token_type_ids`` and ``attention_mask``, int64 (batch, tokens); output
+    ``logits``, float32 (batch, 4).
+    """
+    graph = Graph(kind)
+    word = graph.rows("words", weights["embeddings.word_embeddings.weight"], "input_ids")
+    length = graph.node("Shape", ["input_ids"], start=1, end=2)
+    places = graph.constant("places", weights["embeddings.position_embeddings.weight"])
+    place = graph.node("Slice", [places, graph.constant("zero", np.zeros(1, np.int64)), length])
+    types = graph.constant("types", weights["embeddings.token_type_embeddings.weight"])
+    typed = graph.node("Add", [graph.node("Gather", [types, "token_type_ids"]), place])
+    hidden = norm(graph, weights, graph.node("Add", [word, typed]), "embeddings.LayerNorm")
+    mask = graph.node("Cast", ["attention_mask"], to=TensorProto.INT32)
+    hidden = layers(graph, weights, hidden, mask, out="", first_only=True)
+    first = graph.node("Squeeze", [hidden, graph.constant("second", np.ones(1, np.int64))])
+    for name, out in (("pool", ""), ("head", "logits")):
+        # Two small layers in full precision: they cost nothing and decide everything.
+        first = graph.node(
+            "Gemm",
+            [
+                first,
+                graph.constant(f"{name}.weight", weights[f"{name}.weight"]),
+                graph.constant(f"{name}.bias", weights[f"{name}.bias"]),
+            ],
+            out=out,
+            transB=1,
+        )
+        if name == "pool":
+            first = graph.node("Tanh", [first])
+    shape = ["batch", "tokens"]
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "citewise-entailment",
+            [
+                helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+                for name in ("input_ids", "token_type_ids", "attention_mask")
+            ],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])],
+            graph.weights,
+        ),
+        producer_name="citewise training/build_entailment.py",
+        ir_version=9,
+        opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)],
+    )
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def measure(exact: bytes, small: bytes, rows: Path) -> None:
+    """Prints how far the eight-bit model's probabilities are from full precision."""
+    kept = [json.loads(line) for line in rows.open(encoding="utf-8")]
+    pairs = [(str(r["text"]), str(r["evidence"])) for r in kept if r["held_out"]][:400]
+    found = []
+    for model in (exact, small):
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        judge = EntailmentModel(session=session)
+        found.append(
+            np.array([[r.supported, r.contradicted, r.answered] for r in judge.read(pairs)])
+        )
+    away = np.abs(found[0] - found[1])
+    print(
+        f"{len(pairs)} pairs: probabilities differ by {away.mean():.4f}, at most {away.max():.3f}"
+    )
+
+
+def main() -> None:
+    """Builds and writes the model, or measures it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--measure", type=Path, metavar="PAIRS")
+    options = parser.parse_args()
+    weights = published_names(safetensors.numpy.load_file(options.checkpoint))
+    content = build(weights, "tokens")
+    if options.measure:
+        measure(build(weights, "fp32"), content, options.measure)
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "model.onnx").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    source = hashlib.sha256(options.checkpoint.read_bytes()).hexdigest()
+    sums = {"weights": source, "files": {"model.onnx": digest}}
+    (options.out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", "utf-8")
+    print(f"model.onnx: {len(content):,} bytes, sha256 {digest}")
+
+
+if __name__ == "__main__":
+    main()
