@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import logging
 import os
@@ -70,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
         "llama-index:IMPORT.PATH",
     )
 
+    locked = argparse.ArgumentParser(add_help=False)
+    locked.add_argument(
+        "--auth", metavar="FILE", help="users and hashed passwords (default: $CITEWISE_AUTH)"
+    )
+
     parser = argparse.ArgumentParser(
         prog="citewise",
         description="A research assistant that backs every sentence with the exact words of a "
@@ -128,11 +134,19 @@ def _parser() -> argparse.ArgumentParser:
         "answers", metavar="ANSWERS", help="a JSON or JSONL file, or a bundle's folder"
     )
 
-    chat = command("chat", "serve the web page", _chat, writer)
-    chat.add_argument("--host", default="127.0.0.1")
+    chat = command("chat", "serve the web page", _chat, writer, locked)
+    chat.add_argument("--host", default="127.0.0.1", help="another than this machine needs --auth")
     chat.add_argument("--port", type=int, default=7860)
     chat.add_argument("--open", action="store_true", help="open the page in a browser")
     chat.add_argument("--sample", action="store_true", help="fill an empty library, unasked")
+
+    people = command("users", "who may log in to the web page", _users, locked)
+    people.add_argument(
+        "action",
+        choices=("list", "add", "password", "token", "revoke", "remove"),
+        help="token makes one for programs, revoke makes all of a user's worthless",
+    )
+    people.add_argument("name", nargs="?", metavar="NAME")
 
     evaluate = command("eval", "measure answers on the evaluation questions", _eval, writer)
     evaluate.add_argument(
@@ -265,7 +279,11 @@ def _counting(args: argparse.Namespace, what: str) -> Callable[[int, int], None]
 
 
 def _config(args: argparse.Namespace) -> Config:
-    return Config.load(library=args.library, backend=getattr(args, "backend", None))
+    return Config.load(
+        library=args.library,
+        backend=getattr(args, "backend", None),
+        auth=getattr(args, "auth", None),
+    )
 
 
 def _open(args: argparse.Namespace, *, create: bool = False) -> Library:
@@ -560,6 +578,7 @@ def _chat(args: argparse.Namespace) -> int:
             _offer_sample(args, library)
         from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
         from citewise.web.server import serve  # noqa: PLC0415 - Gradio takes 5 s to import
+        from citewise.web.users import Users  # noqa: PLC0415
 
         config = _config(args)
         assistant = Assistant(library, config.backend, prices=config.prices)
@@ -570,8 +589,71 @@ def _chat(args: argparse.Namespace) -> int:
             else:
                 _say(f"citewise is ready: {url} ({len(library)} papers). Ctrl-C ends it.")
 
-        serve(assistant, host=args.host, port=args.port, open_browser=args.open, ready=ready)
+        serve(
+            assistant,
+            host=args.host,
+            port=args.port,
+            users=Users(config.auth) if config.auth else None,
+            open_browser=args.open,
+            ready=ready,
+        )
     return EXIT_DONE
+
+
+def _users(args: argparse.Namespace) -> int:
+    from citewise.web.users import Users  # noqa: PLC0415 - help must not wait for it
+
+    file = _config(args).auth
+    if file is None:
+        raise UsageError("Name the file of users with --auth FILE or $CITEWISE_AUTH.")
+    if args.action != "list" and not args.name:
+        raise UsageError(f"`citewise users {args.action}` needs the NAME of a user.")
+    users, name = Users(file), args.name
+    said: Json = {"file": str(file), "user": name}
+    if args.action == "list":
+        said = {"file": str(file), "users": {n: {"tokens": users.tokens(n)} for n in users.names()}}
+        text = "\n".join(f"{n} ({facts['tokens']} tokens)" for n, facts in said["users"].items())
+    elif args.action == "add":
+        text = f"{users.add(name, _new_password(name))} may log in; {file} holds the users."
+    elif args.action == "password":
+        users.tokens(name)  # an unknown user is told before the password is asked for
+        users.set_password(name, _new_password(name))
+        text = f"The password of {name} is changed; earlier logins have ended."
+    elif args.action == "token":
+        said["token"] = text = users.make_token(name)
+        if not args.quiet and not args.json:
+            _warn("Shown only now. Programs send it as `Authorization: Bearer TOKEN`.")
+    elif args.action == "revoke":
+        said["revoked"] = users.revoke(name)
+        text = f"{said['revoked']} tokens of {name} are worthless now."
+    else:
+        users.remove(name)
+        text = f"{name} is removed; logins and tokens have ended."
+    if args.json:
+        _print_json(said)
+    else:
+        _say(text or "No users.")
+    return EXIT_DONE
+
+
+def _new_password(name: str) -> str:
+    """A password typed twice, or the first line of standard input.
+
+    Never an argument: other users of the machine can read those.
+    """
+    if not sys.stdin.isatty():
+        line = sys.stdin.readline().rstrip("\r\n")
+        if not line:
+            raise UsageError("Standard input holds no password; pipe one line or use a terminal.")
+        return line
+    try:
+        first = getpass.getpass(f"Password for {name}: ")
+        again = getpass.getpass("The same again: ")
+    except EOFError as error:
+        raise UsageError("No password was typed.") from error
+    if first != again:
+        raise UsageError("The two passwords differ; nothing was changed.")
+    return first
 
 
 def _offer_sample(args: argparse.Namespace, library: Library) -> None:

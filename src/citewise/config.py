@@ -33,6 +33,8 @@ class Config:
     """Who writes answers; ``$CITEWISE_BACKEND``, or ``backend`` in the file."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """What models cost, by backend; ``[prices."openai:MODEL"]`` in the file alone."""
+    auth: Path | None = None
+    """File of the page's users; ``$CITEWISE_AUTH``, or ``auth`` in the file."""
 
     @classmethod
     def load(
@@ -40,6 +42,7 @@ class Config:
         *,
         library: str | None = None,
         backend: str | None = None,
+        auth: str | None = None,
         env: Mapping[str, str] | None = None,
         file: Path | None = None,
     ) -> Config:
@@ -52,6 +55,7 @@ class Config:
         path = file or Path(platformdirs.user_config_dir("citewise", False)) / CONFIG_FILE
         stored = _read(path)
         folder = library or values.get("CITEWISE_LIBRARY") or stored.get("library")
+        people = auth or values.get("CITEWISE_AUTH") or stored.get("auth")
         return cls(
             library=Path(folder).expanduser() if folder else user_library(),
             backend=(
@@ -61,6 +65,7 @@ class Config:
                 or DEFAULT_BACKEND
             ),
             prices=stored.get("prices", {}),
+            auth=Path(people).expanduser() if people else None,
         )
 
 

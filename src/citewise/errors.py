@@ -16,6 +16,7 @@ CitewiseError
 ├── PromptError           a prompt file is missing or not filled in completely
 ├── PortInUseError        the page's port is taken
 ├── EvaluationStoppedError an evaluation was stopped before its end
+├── UsersError            the file of users cannot be used, or has no such user
 └── AnswerFileError       a saved answer cannot be read
 
 A message says what is wrong, where, and what to do.
@@ -90,6 +91,10 @@ class PortInUseError(CitewiseError):
 
 class EvaluationStoppedError(CitewiseError):
     """An evaluation was stopped on request; what was measured so far is kept."""
+
+
+class UsersError(CitewiseError):
+    """The file of users cannot be used, or does not know the user."""
 
 
 class AnswerFileError(CitewiseError):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from citewise.errors import BackendUnavailableError
 from citewise.types import (
@@ -340,10 +341,10 @@ class ScriptedAssistant:
 
 
 @contextmanager
-def serving(assistant: Asks) -> Iterator[str]:
+def serving(assistant: Asks, **options: Any) -> Iterator[str]:
     """The page of ``assistant`` on a free port of the loopback; yields its address."""
     addresses: list[str] = []
-    server, sock = make_server(assistant, port=0, ready=addresses.append)
+    server, sock = make_server(assistant, port=0, ready=addresses.append, **options)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 60

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import scripted  # type: ignore[import-not-found]  # beside this file
+from argon2 import PasswordHasher
 from gradio_client import Client  # type: ignore[import-untyped]
 
 from citewise.errors import PortInUseError, UsageError
@@ -20,6 +21,7 @@ from citewise.types import Message
 from citewise.web.context import Asks
 from citewise.web.server import serve
 from citewise.web.talk import Talk, converse, stopped
+from citewise.web.users import Users
 
 
 def last(assistant: Asks, question: str, talk: Talk | None = None) -> Talk:
@@ -95,9 +97,11 @@ def test_a_taken_port_is_one_plain_line() -> None:
 @pytest.mark.parametrize(
     ("host", "port"), [("203.0.113.7", 0), ("127.0.0.1", 99999), ("127.0.0.1", -1)]
 )
-def test_an_address_that_cannot_be_is_a_wrong_use(host: str, port: int) -> None:
+def test_an_address_that_cannot_be_is_a_wrong_use(host: str, port: int, tmp_path: Path) -> None:
+    users = Users(tmp_path / "users.json", PasswordHasher(1, 8, 1))
+    users.add("ada", "correct horse")
     with pytest.raises(UsageError, match="--port"):
-        serve(scripted.ScriptedAssistant(), host=host, port=port)
+        serve(scripted.ScriptedAssistant(), host=host, port=port, users=users)
 
 
 def test_interrupting_ends_cleanly() -> None:

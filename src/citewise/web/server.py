@@ -10,13 +10,16 @@ import webbrowser
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from citewise.errors import CitewiseError, PortInUseError, UsageError
+from citewise.errors import CitewiseError, PortInUseError, UsageError, UsersError
 from citewise.web import theme
+from citewise.web.auth import USER, Door, is_loopback
 from citewise.web.context import Asks, PageContext
 
 if TYPE_CHECKING:
     import uvicorn
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Request
+
+    from citewise.web.users import Users
 
 log = logging.getLogger("citewise")
 
@@ -50,16 +53,26 @@ class _Headers:
         await self.app(scope, receive, sending if scope["type"] == "http" else send)
 
 
-def build_app(assistant: Asks) -> FastAPI:
-    """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it."""
+def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0.0.1") -> FastAPI:
+    """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it.
+
+    With ``users`` everything but ``/healthz`` wants a login; without, ``host`` is what a browser
+    may call this machine besides its loopback names.
+    """
     import gradio as gr  # noqa: PLC0415  # takes seconds to import, as what is made with it
     from fastapi import FastAPI  # noqa: PLC0415  # comes with gradio
+    from fastapi.middleware.cors import CORSMiddleware  # noqa: PLC0415
 
     from citewise.web.page import build_page  # noqa: PLC0415
 
     page = build_page(PageContext((assistant,)))
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    # No page of another host may read an answer. Where the application says nothing about it,
+    # Gradio allows them all as soon as the host is not this machine.
+    app.add_middleware(CORSMiddleware)
+    # Added last, met first: nothing is done for a stranger, and a refusal has the headers too.
+    app.add_middleware(Door, users=users, host=host)
     app.add_middleware(_Headers)
 
     @app.get("/healthz")
@@ -79,8 +92,16 @@ def build_app(assistant: Asks) -> FastAPI:
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
+        enable_monitoring=False,
+        auth_dependency=_user if users is not None else None,
     )
     return mounted
+
+
+def _user(request: Request) -> str | None:
+    """Whom the door let in; Gradio hands it on as ``gr.Request.username``."""
+    user: str | None = request.scope.get(USER)
+    return user
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -120,16 +141,28 @@ def make_server(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
+    users: Users | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> tuple[uvicorn.Server, socket.socket]:
     """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
 
-    ``ready`` is called with the page's address once it is served. Raises PortInUseError, and
-    UsageError where the host cannot be listened on.
+    ``ready`` is called with the page's address once it is served. Raises PortInUseError,
+    UsersError where nobody could log in, and UsageError where the host cannot be listened on or
+    is reached by others and no ``users`` are given.
     """
+    if users is None and not is_loopback(host.lower()):
+        raise UsageError(
+            f"others can reach {host}, so they must log in: add users with `citewise users add "
+            "NAME --auth FILE` and start with --auth FILE; without, only this machine is served "
+            "(--host 127.0.0.1)"
+        )
+    if users is not None and not users.names():
+        raise UsersError(
+            f"{users.path} has no users; add one with `citewise users add NAME --auth {users.path}`"
+        )
     sock = _listen(host, port)
     try:
-        app = build_app(assistant)
+        app = build_app(assistant, users=users, host=host)
         import uvicorn  # noqa: PLC0415  # comes with gradio
     except BaseException:
         sock.close()
@@ -168,14 +201,14 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
+    users: Users | None = None,
     open_browser: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page until interrupted; prints nothing.
 
     ``ready`` is called with the page's address once it answers; with ``open_browser`` it is opened
-    then. Raises PortInUseError when the port is taken, UsageError when the host cannot be
-    listened on. Ctrl-C ends it without an error.
+    then. Raises as ``make_server``. Ctrl-C ends it without an error.
     """
 
     def on_ready(url: str) -> None:
@@ -185,7 +218,7 @@ def serve(
         if open_browser:
             webbrowser.open(url)
 
-    server, sock = make_server(assistant, host=host, port=port, ready=on_ready)
+    server, sock = make_server(assistant, host=host, port=port, users=users, ready=on_ready)
     try:
         server.run(sockets=[sock])
     except KeyboardInterrupt:
