@@ -73,7 +73,10 @@ def _parser() -> argparse.ArgumentParser:
 
     locked = argparse.ArgumentParser(add_help=False)
     locked.add_argument(
-        "--auth", metavar="FILE", help="users and hashed passwords (default: $CITEWISE_AUTH)"
+        "--auth",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="users and hashed passwords (default: $CITEWISE_AUTH)",
     )
 
     parser = argparse.ArgumentParser(
@@ -141,12 +144,18 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--sample", action="store_true", help="fill an empty library, unasked")
 
     people = command("users", "who may log in to the web page", _users, locked)
-    people.add_argument(
-        "action",
-        choices=("list", "add", "password", "token", "revoke", "remove"),
-        help="token makes one for programs, revoke makes all of a user's worthless",
-    )
-    people.add_argument("name", nargs="?", metavar="NAME")
+    actions = people.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for action, text in (
+        ("list", "name the users"),
+        ("add", "add a user, asking for a password"),
+        ("password", "change a password"),
+        ("token", "make a token for programs"),
+        ("revoke", "make all tokens of a user worthless"),
+        ("remove", "remove a user"),
+    ):
+        one = actions.add_parser(action, help=text, parents=[common, locked])
+        if action != "list":
+            one.add_argument("name", metavar="NAME")
 
     evaluate = command("eval", "measure answers on the evaluation questions", _eval, writer)
     evaluate.add_argument(
@@ -572,15 +581,19 @@ def _verify(args: argparse.Namespace) -> int:
 def _chat(args: argparse.Namespace) -> int:
     if not args.quiet:
         _warn("Starting the page (a few seconds) ...")
+    from citewise.web.auth import check_reach  # noqa: PLC0415 - help must not wait for it
+    from citewise.web.users import Users  # noqa: PLC0415
+
+    config = _config(args)
+    users = Users(config.auth) if config.auth else None
+    check_reach(args.host, users)
     library = _open(args, create=True)
     with library:
         if not len(library):
             _offer_sample(args, library)
         from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
         from citewise.web.server import serve  # noqa: PLC0415 - Gradio takes 5 s to import
-        from citewise.web.users import Users  # noqa: PLC0415
 
-        config = _config(args)
         assistant = Assistant(library, config.backend, prices=config.prices)
 
         def ready(url: str) -> None:
@@ -593,7 +606,7 @@ def _chat(args: argparse.Namespace) -> int:
             assistant,
             host=args.host,
             port=args.port,
-            users=Users(config.auth) if config.auth else None,
+            users=users,
             open_browser=args.open,
             ready=ready,
         )
@@ -606,9 +619,7 @@ def _users(args: argparse.Namespace) -> int:
     file = _config(args).auth
     if file is None:
         raise UsageError("Name the file of users with --auth FILE or $CITEWISE_AUTH.")
-    if args.action != "list" and not args.name:
-        raise UsageError(f"`citewise users {args.action}` needs the NAME of a user.")
-    users, name = Users(file), args.name
+    users, name = Users(file), str(getattr(args, "name", ""))
     said: Json = {"file": str(file), "user": name}
     if args.action == "list":
         said = {"file": str(file), "users": {n: {"tokens": users.tokens(n)} for n in users.names()}}

@@ -24,7 +24,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, quote, urlsplit
 
-from citewise.errors import UsersError
+from citewise.errors import UsageError, UsersError
 from citewise.web.users import Users, tidy_name
 
 if TYPE_CHECKING:
@@ -380,6 +380,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_reach(host: str, users: Users | None) -> None:
+    """Raises UsageError where others could reach ``host`` unasked, UsersError without any user."""
+    if users is None and not is_loopback(host.lower()):
+        raise UsageError(
+            f"others can reach {host}, so they must log in: add users with `citewise users add "
+            "NAME --auth FILE` and start with --auth FILE; without, only this machine is served "
+            "(--host 127.0.0.1)"
+        )
+    if users is not None and not users.names():
+        raise UsersError(
+            f"{users.path} has no users; add one with `citewise users add NAME --auth {users.path}`"
+        )
 
 
 class _Asked:

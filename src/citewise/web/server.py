@@ -10,9 +10,9 @@ import webbrowser
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from citewise.errors import CitewiseError, PortInUseError, UsageError, UsersError
+from citewise.errors import CitewiseError, PortInUseError, UsageError
 from citewise.web import theme
-from citewise.web.auth import USER, Door, is_loopback
+from citewise.web.auth import USER, Door, check_reach, user_of
 from citewise.web.context import Asks, PageContext
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
 
     from citewise.web.page import build_page  # noqa: PLC0415
 
-    page = build_page(PageContext((assistant,)))
+    page = build_page(PageContext((assistant,), user_of=user_of))
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     # No page of another host may read an answer. Where the application says nothing about it,
@@ -150,16 +150,7 @@ def make_server(
     UsersError where nobody could log in, and UsageError where the host cannot be listened on or
     is reached by others and no ``users`` are given.
     """
-    if users is None and not is_loopback(host.lower()):
-        raise UsageError(
-            f"others can reach {host}, so they must log in: add users with `citewise users add "
-            "NAME --auth FILE` and start with --auth FILE; without, only this machine is served "
-            "(--host 127.0.0.1)"
-        )
-    if users is not None and not users.names():
-        raise UsersError(
-            f"{users.path} has no users; add one with `citewise users add NAME --auth {users.path}`"
-        )
+    check_reach(host, users)
     sock = _listen(host, port)
     try:
         app = build_app(assistant, users=users, host=host)
