@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -108,6 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     ingest.add_argument("--year", type=int, help="the year of dates that are printed without one")
     ingest.add_argument("--strict", action="store_true", help="a rejected record makes it fail")
     ingest.add_argument("--sample", action="store_true", help="add the 475 sample papers")
+    ingest.add_argument(
+        "--no-embed",
+        action="store_true",
+        help="words only; `citewise embed` or a running page embeds them later",
+    )
+
+    command("embed", "embed the papers that are found by their words alone so far", _embed)
 
     search = command("search", "rank papers for a query", _search, narrowing)
     search.add_argument("query", nargs="?", metavar="QUERY")
@@ -236,23 +244,35 @@ def _console() -> Console:
 
 @contextmanager
 def _progress(args: argparse.Namespace) -> Iterator[Callable[[Progress], None]]:
-    """A progress display on standard error; silent when quiet or not a terminal."""
-    if args.quiet or not sys.stderr.isatty():
+    """A progress display on standard error; a line now and then where that is no terminal."""
+    if args.quiet:
         yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield _ProgressLines()
         return
     from rich.progress import (  # noqa: PLC0415 - only progress needs it
         BarColumn,
         MofNCompleteColumn,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.0f}/s" if speed else "")
 
     with Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=_console(),
@@ -270,6 +290,32 @@ def _progress(args: argparse.Namespace) -> Iterator[Callable[[Progress], None]]:
             )
 
         yield show
+
+
+class _ProgressLines:
+    """Says in a log how far a long task is: every half minute, and nothing of a short one."""
+
+    _EVERY_SECONDS = 30.0
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._since = self._said = 0.0
+        self._from = 0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.step != self._step:
+            self._step, self._from, self._since, self._said = progress.step, progress.done, now, now
+        if now - self._said < self._EVERY_SECONDS:
+            return
+        self._said = now
+        rate = (progress.done - self._from) / (now - self._since)
+        of = left = ""
+        if progress.total is not None:
+            of = f" of {progress.total}"
+            if rate > 0:
+                left = f", {_duration((progress.total - progress.done) / rate)} left"
+        _warn(f"{progress.step} papers: {progress.done}{of}, {rate:.1f} a second{left}")
 
 
 def _counting(args: argparse.Namespace, what: str) -> Callable[[int, int], None]:
@@ -326,22 +372,72 @@ def _ingest(args: argparse.Namespace) -> int:
     if not paths:
         raise UsageError("Name files or folders to read, `-` for standard input, or --sample.")
     with _open(args, create=True) as library, _progress(args) as show:
-        report = library.ingest(paths, format=args.format, year=args.year, on_progress=show)
+        report = library.ingest(
+            paths,
+            format=args.format,
+            year=args.year,
+            embed=not args.no_embed,
+            on_progress=show,
+        )
         total = len(library)
+        waiting = library.waiting()
     for rejection in report.rejected:
         title = f" ({textwrap.shorten(rejection.title, 60)})" if rejection.title else ""
         _warn(f"{rejection.file}:{rejection.line}: rejected: {rejection.reason}{title}")
     if args.json:
-        _print_json({**report.to_dict(), "papers": total})
+        _print_json({**report.to_dict(), "papers": total, "embedded": total - waiting})
     else:
         _say(
             f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
             f"{report.duplicate} duplicate, {len(report.rejected)} rejected; the library holds "
             f"{total} papers ({report.seconds:.1f} s)."
         )
+        if waiting:
+            _say(
+                f"{waiting} of them are found by their words alone until `citewise embed` or a "
+                "running page has embedded them."
+            )
     if report.rejected and (args.strict or len(report.rejected) == report.records):
         return EXIT_FAILED
     return EXIT_DONE
+
+
+def _embed(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    with _open(args) as library:
+        with _progress(args) as show:
+            done = library.embed(show)
+        total, waiting = len(library), library.waiting()
+    spent = time.perf_counter() - started
+    if args.json:
+        _print_json(
+            {
+                "embedded_now": done,
+                "papers": total,
+                "embedded": total - waiting,
+                "seconds": round(spent, 3),
+            }
+        )
+    elif done:
+        _say(
+            f"{done} papers embedded in {_duration(spent)} ({done / spent:.1f} a second); "
+            f"{total - waiting} of {total} are."
+        )
+    else:
+        _say(f"All {total} papers are embedded already.")
+    return EXIT_DONE
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else (f"{seconds:.1f} s")
+    )
 
 
 def _search(args: argparse.Namespace) -> int:
@@ -602,14 +698,18 @@ def _chat(args: argparse.Namespace) -> int:
             else:
                 _say(f"citewise is ready: {url} ({len(library)} papers). Ctrl-C ends it.")
 
-        serve(
-            assistant,
-            host=args.host,
-            port=args.port,
-            users=users,
-            open_browser=args.open,
-            ready=ready,
-        )
+        waiting = library.waiting()
+        if waiting and not args.quiet:
+            _warn(f"{waiting} papers are being embedded meanwhile; they are found by their words.")
+        with library.embedding_in_background():
+            serve(
+                assistant,
+                host=args.host,
+                port=args.port,
+                users=users,
+                open_browser=args.open,
+                ready=ready,
+            )
     return EXIT_DONE
 
 

@@ -30,6 +30,9 @@ class Place:
     """File name as given, without its folder; ``-`` for standard input."""
     line: int
     """First line of the record, counted from 1."""
+    folder: str = ""
+    """Tells files of one name in several folders apart: a hash, so that it gives no path away.
+    Empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from citewise.errors import (
     PaperNotFoundError,
     UsageError,
 )
+from citewise.library import locks
 from citewise.library.embedding import MiniLM
 from citewise.library.library import Library, Progress
 from citewise.types import Filters, IngestReport, Paper, Place
@@ -329,7 +330,10 @@ with Library.open(sys.argv[1]) as library:
     assert writer.returncode == 0
 
 
-def test_one_writer_at_a_time_and_a_dead_one_holds_nothing(open_library: Open) -> None:
+def test_one_writer_at_a_time_and_a_dead_one_holds_nothing(
+    open_library: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.1)
     library = open_library()
     library.add(ANIMALS)
     code = """

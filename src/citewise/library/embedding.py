@@ -139,6 +139,7 @@ class MiniLM:
             raise ValueError(f"window must be {_SPECIAL + 1} to {_POSITIONS}, not {window}")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
+        self._window = window
         self._folder = files("citewise") / "models" / "minilm" if folder is None else folder
         self._threads = threads or _available_processors()
         self._sums = _checksums(self._folder)
@@ -153,6 +154,10 @@ class MiniLM:
         """Loads model and tokenizer now, so that the first question does not wait for them."""
         self._encoder()
         self._words()
+
+    def on_one_thread(self) -> MiniLM:
+        """The same encoder on the thread that calls it alone: the same vectors, beside others."""
+        return MiniLM(self._folder, window=self._window, threads=1)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones not counted; a blank text has none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,18 @@ class EmbeddedPapers:
     sentence_vectors: Mapping[str, NDArray[np.float32]]
     """A matrix a paper, one unit vector a sentence."""
 
+    def only(self, ids: Set[str]) -> EmbeddedPapers:
+        """Just the papers with these ids."""
+        if ids >= self.by_paper.keys():
+            return self
+        kept = [at for at, row in enumerate(self.rows) if row.paper_id in ids]
+        return EmbeddedPapers(
+            tuple(self.rows[at] for at in kept),
+            self.vectors[kept],
+            {paper_id: rows for paper_id, rows in self.by_paper.items() if paper_id in ids},
+            {key: matrix for key, matrix in self.sentence_vectors.items() if key in ids},
+        )
+
 
 def embed_papers(
     papers: Sequence[Paper], sentences: Mapping[str, Sequence[Offsets]], embedder: Embedder
@@ -40,6 +52,7 @@ def embed_papers(
     rows: list[PassageRow] = []
     inputs: list[PassageInput] = []
     members: list[list[int]] = []
+    by_paper: dict[str, list[PassageRow]] = {paper.id: [] for paper in papers}
     for paper in papers:
         spans = sentences[paper.id]
         lead = f"{paper.title.rstrip('. ')}. " if paper.title else ""
@@ -52,6 +65,7 @@ def embed_papers(
             inside = [n for n, (first, last) in enumerate(spans) if first < end and last > start]
             shift = len(lead) - start
             rows.append(PassageRow(f"{paper.id}#{ordinal}", paper.id, start, end))
+            by_paper[paper.id].append(rows[-1])
             members.append(inside)
             inputs.append(
                 PassageInput(
@@ -76,6 +90,6 @@ def embed_papers(
     return EmbeddedPapers(
         tuple(rows),
         vectors,
-        {paper.id: tuple(row for row in rows if row.paper_id == paper.id) for paper in papers},
+        {paper_id: tuple(cut) for paper_id, cut in by_paper.items()},
         sums,
     )

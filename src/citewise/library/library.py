@@ -8,20 +8,18 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from citewise.config import user_library
 from citewise.errors import (
+    CitewiseError,
     FingerprintError,
     LibraryError,
     LibraryLockedError,
@@ -30,9 +28,11 @@ from citewise.errors import (
     UsageError,
 )
 from citewise.library.embedding import Embedder, MiniLM
-from citewise.library.indexing import embed_papers
+from citewise.library.filling import Filler, OnProgress
+from citewise.library.filling import Progress as Progress
 from citewise.library.lexical import LEXICAL_RULE, LexicalIndex
-from citewise.library.papers import SCHEMA_VERSION, Index, PaperStore, SentenceRow, day_range
+from citewise.library.locks import WriterLock
+from citewise.library.papers import Index, PaperStore, SentenceRow, day_range
 from citewise.library.passages import PASSAGE_RULE, sentence_spans
 from citewise.library.retrieval import Retriever
 from citewise.library.vectors import VectorIndex
@@ -57,22 +57,14 @@ logger = logging.getLogger("citewise")
 PAPERS_FILE = "papers.sqlite"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WRITE_BATCH = 500
-_EMBED_BATCH = 64
-_FINISH_AT_OPENING = 2_000
+_FINISH_AT_OPENING = 200
 """Papers a killed process left that opening still embeds by itself; more is a task of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a long task is."""
-
-    step: Literal["reading", "indexing", "embedding"]
-    done: int
-    total: int | None
-    """None while it is not known."""
-
-
-OnProgress = Callable[[Progress], None]
+_EMBED_LATER = "embed_later"
+"""Said in the library's settings while papers wait for ``embed`` because their owner wants so."""
+_INDEX_FORMAT = "1"
+"""Part of a library's fingerprint: changes whenever an index is laid out differently."""
+_QUIET_SECONDS = 1.0
+"""How long after a search the background still leaves the processor to those who ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +97,8 @@ def default_path() -> Path:
 
 
 def fingerprint_of(embedder: Embedder) -> str:
-    """What must agree for a library's indexes to be used: schema, embedder, and the rules."""
-    parts = (str(SCHEMA_VERSION), embedder.fingerprint, PASSAGE_RULE, LEXICAL_RULE)
+    """What must agree for a library's indexes to be used: layout, embedder, and the rules."""
+    parts = (_INDEX_FORMAT, embedder.fingerprint, PASSAGE_RULE, LEXICAL_RULE)
     return "cw-" + sha256_of("|".join(parts))[:16]
 
 
@@ -123,7 +115,9 @@ class Library:
         self._lexical = LexicalIndex(path / "lexical")
         self._vectors = VectorIndex(path / "vectors")
         self._retriever = Retriever(store, self._lexical, self._vectors, embedder)
-        self._lock = FileLock(str(path / "writer.lock"))
+        lock = WriterLock(path)
+        self._filler = Filler(store, self._lexical, self._vectors, embedder, lock, self._refresh)
+        self._asked = 0.0
         self._refreshing = threading.Lock()
         self._seen_of_others = store.changes_by_others()
 
@@ -209,7 +203,7 @@ class Library:
         if not gone:
             return
         try:
-            with _held(FileLock(str(folder / "writer.lock")), folder):
+            with WriterLock(folder).writing(0):
                 for index in gone:
                     logger.warning("the %s index of %s is gone: it is made again", index, folder)
                     store.reset_index(index)
@@ -230,7 +224,7 @@ class Library:
         store = cls._open_store(folder, create=False)
         try:
             chosen = embedder or MiniLM()
-            with _held(FileLock(str(folder / "writer.lock")), folder):
+            with WriterLock(folder).writing():
                 # The folders go first: killed right after, the library finds them gone at its next
                 # opening. Reset first, it would take old entries for new ones.
                 aside = folder / "replaced"
@@ -267,19 +261,28 @@ class Library:
         *,
         format: str | None = None,  # noqa: A002 - the interface's name
         year: int | None = None,
+        embed: bool = True,
         on_progress: OnProgress | None = None,
     ) -> IngestReport:
         """Add or update papers from files, folders or ``-``.
+
+        Each is found by its words as soon as it is read; then all are embedded, unless ``embed`` is
+        false, which leaves that to ``embed()``.
 
         ``format`` is recognised from the content when not named; ``year`` completes dates that are
         printed without one. Bad records are reported, never in the way of good ones. Interrupted,
         it leaves the library whole; again over the same files, it goes on where it stopped.
         """
         named = [paths] if isinstance(paths, str | Path) else list(paths)
-        return self.add(read(named, format=format, year=year), on_progress=on_progress)
+        records = read(named, format=format, year=year)
+        return self.add(records, embed=embed, on_progress=on_progress)
 
     def add(
-        self, records: Iterable[Paper | Rejection], *, on_progress: OnProgress | None = None
+        self,
+        records: Iterable[Paper | Rejection],
+        *,
+        embed: bool = True,
+        on_progress: OnProgress | None = None,
     ) -> IngestReport:
         """Add or update papers; what ``ingest`` does after reading."""
         started = time.perf_counter()
@@ -287,7 +290,10 @@ class Library:
         rejected: list[Rejection] = []
         seen: set[str] = set()
         counts = {"added": 0, "updated": 0, "unchanged": 0, "duplicate": 0}
-        with _held(self._lock, self.path):
+        with self._filler.writing():
+            if not embed and self._store.meta(_EMBED_LATER) is None:
+                # Before the first paper: killed, the next opening must not embed either.
+                self._store.set_meta(_EMBED_LATER, "1")
             stream = iter(records)
             while batch := list(islice(stream, _WRITE_BATCH)):
                 papers = []
@@ -306,9 +312,11 @@ class Library:
                 )
                 for outcome in outcomes:
                     counts[outcome] += 1
-                self._index_words()
+                self._filler.index_words()
                 if on_progress:
                     on_progress(Progress("reading", sum(counts.values()) + len(rejected), None))
+            self._filler.forget_vectors()
+        if embed:
             self._embed(on_progress)
         return replace(
             report,
@@ -322,83 +330,75 @@ class Library:
 
     def remove(self, ids: Sequence[str]) -> int:
         """Remove papers from everything; counts those that were there."""
-        with _held(self._lock, self.path):
+        with self._filler.writing():
             removed = self._store.remove(list(ids))
-            self._index_words()
-            self._forget_vectors()
+            self._filler.index_words()
+            self._filler.forget_vectors()
         return removed
 
     def embed(self, on_progress: OnProgress | None = None) -> int:
-        """Embed the papers that are not yet; counts them. Resumes after an interruption."""
-        with _held(self._lock, self.path):
-            missing = self._store.count_missing("dense")
-            self._index_words()
-            self._embed(on_progress)
-        return missing
+        """Embed the papers that are not yet; counts them. Resumes after an interruption.
+
+        Other processes can search and add papers meanwhile. Where one of them is embedding, waits
+        for it to be done.
+        """
+        with self._filler.writing():
+            self._filler.index_words()
+            self._filler.forget_vectors()
+        return self._embed(on_progress)
+
+    def _embed(self, on_progress: OnProgress | None) -> int:
+        done = self._filler.embed(on_progress)
+        if self._store.meta(_EMBED_LATER) is not None:
+            self._store.unset_meta(_EMBED_LATER)
+        return done
+
+    @contextmanager
+    def embedding_in_background(self) -> Iterator[None]:
+        """Embed what is missing, now and as papers are added, in a thread that gives way to others.
+
+        It waits while there are searches, lets other processes write in between, and has stopped
+        when the context ends.
+        """
+        stop = threading.Event()
+        embedder = self.embedder
+        if isinstance(embedder, MiniLM):
+            # One thread beside those that answer, whose priority can be lowered.
+            embedder = embedder.on_one_thread()
+
+        def work() -> None:
+            try:
+                self._filler.embed_in_background(embedder, stop, self._is_asked)
+            except CitewiseError as error:
+                logger.warning("embedding in the background has stopped: %s", error)
+
+        thread = threading.Thread(target=work, name="citewise-embedding", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _is_asked(self) -> bool:
+        return time.monotonic() - self._asked < _QUIET_SECONDS
 
     def _finish(self, on_progress: OnProgress | None) -> None:
         words_left = self._store.count_missing("lexical") or self._store.stale_entries("lexical")
         left = self._store.count_missing("dense")
         stale = self._store.stale_entries("dense")
-        if not (words_left or left or stale):
+        # Later was asked for, or it would take long: then only what takes no time.
+        now = 0 < left <= _FINISH_AT_OPENING and self._store.meta(_EMBED_LATER) is None
+        if not (words_left or now or stale):
             return
         try:
-            with _held(self._lock, self.path):
-                self._index_words()
-                self._forget_vectors()
-                if left <= _FINISH_AT_OPENING:
-                    self._embed(on_progress)
+            with self._filler.writing(0):
+                self._filler.index_words()
+                self._filler.forget_vectors()
+            if now:
+                self._filler.embed(on_progress, wait=False)
         except LibraryLockedError:
             logger.info("another process is filling %s: using what is there", self.path)
-
-    def _index_words(self) -> None:
-        while True:
-            stale = self._store.stale_entries("lexical")
-            papers = self._store.missing_from("lexical", 5_000)
-            if not stale and not papers:
-                return
-            self._lexical.update(
-                [(paper.id, paper.title, paper.abstract) for paper in papers], stale
-            )
-            self._store.mark_lexical([paper.id for paper in papers])
-            self._store.forgotten("lexical", stale)
-
-    def _forget_vectors(self) -> None:
-        stale = self._store.stale_entries("dense")
-        if stale:
-            nothing = np.zeros((0, self.embedder.dimensions), np.float32)
-            self._vectors.update([], [], nothing, stale)
-            self._store.forgotten("dense", stale)
-
-    def _embed(self, on_progress: OnProgress | None) -> None:
-        self._forget_vectors()
-        total = self._store.count_missing("dense")
-        done = 0
-        if not total:
-            return
-        with ThreadPoolExecutor(max_workers=1) as warming:
-            # Importing Chroma takes over a second, mostly waiting for files: meanwhile, embed.
-            warmed = warming.submit(self._vectors.warm)
-            while papers := self._store.missing_from("dense", _EMBED_BATCH):
-                self._embed_batch(papers)
-                done += len(papers)
-                if on_progress:
-                    on_progress(Progress("embedding", done, total))
-            warmed.result()
-
-    def _embed_batch(self, papers: Sequence[Paper]) -> None:
-        sentences = self._store.sentences([paper.id for paper in papers])
-        spans = {paper_id: row.spans for paper_id, row in sentences.items()}
-        embedded = embed_papers(papers, spans, self.embedder)
-        # Intent, vectors, books: killed in between, the same rows are written once more,
-        # or forgotten if their paper has changed meanwhile.
-        self._store.intend_dense([row.id for row in embedded.rows])
-        self._vectors.update(
-            [row.id for row in embedded.rows],
-            [row.paper_id for row in embedded.rows],
-            embedded.vectors,
-        )
-        self._store.mark_dense(embedded.by_paper, embedded.sentence_vectors)
 
     # -- papers out --------------------------------------------------------------------------
 
@@ -425,11 +425,14 @@ class Library:
         """As ``search``, with timings and what a person should know about the search."""
         if k < 1:
             raise UsageError(f"k is {k}; ask for at least 1 paper.")
+        self._asked = time.monotonic()
         self._refresh()
         try:
             return self._retriever.search(query, k, filters or Filters())
         except ValueError as error:
             raise UsageError(f"{error}.") from error
+        finally:
+            self._asked = time.monotonic()
 
     def _refresh(self) -> None:
         """See what another process has written since the last look."""
@@ -481,6 +484,10 @@ class Library:
     def __len__(self) -> int:
         return self._store.count("all")
 
+    def waiting(self) -> int:
+        """Papers that are not embedded yet: found by their words alone."""
+        return self._store.count_missing("dense")
+
     def info(self) -> LibraryInfo:
         """What the library holds."""
         papers = self._store.count("all")
@@ -501,17 +508,17 @@ class Library:
         )
 
     def check(self) -> list[str]:
-        """What is wrong between papers and indexes, in words; empty when all agree."""
+        """What is wrong between papers and indexes, in words; empty when all agree.
+
+        Papers that are not embedded yet are nothing wrong: ``info`` counts them.
+        """
         problems = []
         papers, passages = self._store.count("all"), self._store.count("passages")
         words, vectors = self._lexical.count(), self._vectors.count()
-        missing = self._store.count_missing("dense")
         if words != papers:
             problems.append(f"the word index holds {words} papers, the library {papers}")
         if vectors != passages:
             problems.append(f"the vector index holds {vectors} passages, the library {passages}")
-        if missing:
-            problems.append(f"{missing} papers are not embedded")
         return problems
 
     def as_retriever(self, k: int = 10, filters: Filters | None = None) -> CitewiseRetriever:
@@ -573,26 +580,3 @@ def _disk_bytes(folder: Path) -> int:
         with suppress(FileNotFoundError):
             total += path.stat().st_size if path.is_file() else 0
     return total
-
-
-@contextmanager
-def _held(lock: FileLock, folder: Path) -> Iterator[None]:
-    """Hold the writer's lock; a process that died does not hold it.
-
-    Raises LibraryLockedError when another process writes.
-    """
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise LibraryLockedError(
-            f"Another process is writing to {folder}. Wait until it is done; reading goes on."
-        ) from error
-    except OSError as error:
-        raise LibraryError(
-            f"The library folder {folder} cannot be written to ({error.strerror}). Mend its "
-            "permissions, or name another one with --library."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -26,7 +26,9 @@ from citewise.errors import FingerprintError, LibraryError, NotALibraryError
 from citewise.library.passages import Offsets
 from citewise.types import Filters, Paper, Place, sha256_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: one file name stood for every folder. A library of version 1 is read as it is; the first
+process that writes to it brings it up to date, in one transaction."""
 Index = Literal["lexical", "dense"]
 Outcome = Literal["added", "updated", "unchanged", "duplicate"]
 
@@ -45,7 +47,8 @@ CREATE INDEX papers_day ON papers (first_day);
 CREATE TABLE places (
   paper_id TEXT NOT NULL REFERENCES papers (id) ON DELETE CASCADE,
   source TEXT NOT NULL, file TEXT NOT NULL, line INTEGER NOT NULL,
-  text_sha256 TEXT NOT NULL, PRIMARY KEY (paper_id, source, file, line)
+  text_sha256 TEXT NOT NULL, folder TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (paper_id, source, file, line, folder)
 );
 CREATE TABLE identities (
   key TEXT PRIMARY KEY, paper_id TEXT NOT NULL REFERENCES papers (id) ON DELETE CASCADE
@@ -60,6 +63,21 @@ CREATE TABLE forget (
   index_name TEXT NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (index_name, entry)
 );
 """
+
+_UPGRADES = {
+    1: """
+CREATE TABLE places_2 (
+  paper_id TEXT NOT NULL REFERENCES papers (id) ON DELETE CASCADE,
+  source TEXT NOT NULL, file TEXT NOT NULL, line INTEGER NOT NULL,
+  text_sha256 TEXT NOT NULL, folder TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (paper_id, source, file, line, folder)
+);
+INSERT INTO places_2 SELECT paper_id, source, file, line, text_sha256, '' FROM places;
+DROP TABLE places;
+ALTER TABLE places_2 RENAME TO places;
+""",
+}
+"""What makes a database of one version one of the next."""
 
 _JOURNAL_SECONDS = 30.0
 _SAME_PAPER_JACCARD = 0.3
@@ -137,6 +155,7 @@ class PaperStore:
         self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._all_lock = threading.Lock()
         self._own_changes = 0
+        self._upgraded = False
         if not create and not path.is_file():
             raise NotALibraryError(
                 f"{path.parent} is not a citewise library: it has no {path.name}. "
@@ -159,9 +178,7 @@ class PaperStore:
             with self._transaction() as db:
                 # Another process may have made them meanwhile.
                 if db.execute(tables).fetchone() is None:
-                    for statement in _TABLES.split(";"):
-                        if statement.strip():
-                            db.execute(statement)
+                    _run(db, _TABLES)
                     db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
         schema = self.meta("schema")
         if schema is None or not schema.isdigit():
@@ -171,6 +188,20 @@ class PaperStore:
                 f"The library {self._path.parent} was made by a later citewise (schema {schema}, "
                 f"this one knows {SCHEMA_VERSION}). Update citewise to use it."
             )
+
+    def upgrade(self) -> None:
+        """Bring the tables of an older citewise up to date, all or nothing; hold the writer's lock.
+
+        Killed halfway, the old tables stand as they were.
+        """
+        if self._upgraded:
+            return
+        with self._transaction() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+            for version in range(int(row[0]), SCHEMA_VERSION):
+                _run(db, _UPGRADES[version])
+                db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(version + 1),))
+        self._upgraded = True
 
     def _explained(self, error: sqlite3.Error) -> LibraryError:
         if "not a database" in str(error) or "malformed" in str(error):
@@ -271,6 +302,11 @@ class PaperStore:
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def unset_meta(self, key: str) -> None:
+        """Take back a setting of the library."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM meta WHERE key = ?", (key,))
+
     @property
     def version(self) -> int:
         """Grows with every change to the papers or their indexes, by whichever process."""
@@ -363,8 +399,8 @@ class PaperStore:
         """``paper`` with what another paper of the library knows, whose places it takes over."""
         other = self._papers(db, [other_id])[other_id]
         db.execute(
-            "INSERT OR IGNORE INTO places SELECT ?, source, file, line, text_sha256 FROM places"
-            " WHERE paper_id = ?",
+            "INSERT OR IGNORE INTO places (paper_id, source, file, line, text_sha256, folder)"
+            " SELECT ?, source, file, line, text_sha256, folder FROM places WHERE paper_id = ?",
             (paper.id, other_id),
         )
         db.execute("UPDATE identities SET paper_id = ? WHERE paper_id = ?", (paper.id, other_id))
@@ -433,10 +469,11 @@ class PaperStore:
     ) -> None:
         sha256 = sha256_of(f"{paper.title}\n{paper.abstract}")
         db.executemany(
-            "INSERT INTO places VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (paper_id, source, file, line) DO UPDATE"
-            " SET text_sha256 = excluded.text_sha256 WHERE text_sha256 <> excluded.text_sha256",
-            [(paper_id, place.source, place.file, place.line, sha256) for place in paper.places],
+            "INSERT INTO places (paper_id, source, file, line, text_sha256, folder)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (paper_id, source, file, line, folder)"
+            " DO UPDATE SET text_sha256 = excluded.text_sha256"
+            " WHERE text_sha256 <> excluded.text_sha256",
+            [(paper_id, p.source, p.file, p.line, sha256, p.folder) for p in paper.places],
         )
         db.executemany(
             "INSERT OR IGNORE INTO identities VALUES (?, ?)", [(key, paper_id) for key in keys]
@@ -487,6 +524,27 @@ class PaperStore:
             f"SELECT {_COLUMNS} FROM papers WHERE {index} = 0 ORDER BY rowid LIMIT ?", (limit,)
         )
         return [_paper(row) for row in rows]
+
+    def to_embed(self, limit: int) -> list[tuple[Paper, tuple[Offsets, ...]]]:
+        """Up to ``limit`` papers without vectors, each with its sentences."""
+        rows = self._rows(
+            f"SELECT {_COLUMNS}, sentences FROM papers WHERE dense = 0 ORDER BY rowid LIMIT ?",
+            (limit,),
+        )
+        return [(_paper(row), _offsets(row[-1])) for row in rows]
+
+    def still_to_embed(self, papers: Sequence[Paper]) -> set[str]:
+        """Ids of those papers that are without vectors and whose text is as it was."""
+        now: dict[str, Any] = {}
+        for begin in range(0, len(papers), 500):
+            batch = [paper.id for paper in papers[begin : begin + 500]]
+            marks = ",".join("?" * len(batch))
+            for row in self._rows(
+                f"SELECT id, title, abstract FROM papers WHERE dense = 0 AND id IN ({marks})",
+                batch,
+            ):
+                now[row[0]] = (row[1], row[2])
+        return {paper.id for paper in papers if now.get(paper.id) == (paper.title, paper.abstract)}
 
     def count_missing(self, index: Index) -> int:
         """How many papers an index does not hold yet."""
@@ -568,7 +626,7 @@ class PaperStore:
     def places(self, paper_id: str) -> tuple[Place, ...]:
         """Where a paper was read, in order of file and line."""
         rows = self._rows(
-            "SELECT source, file, line FROM places WHERE paper_id = ? ORDER BY file, line",
+            "SELECT DISTINCT source, file, line FROM places WHERE paper_id = ? ORDER BY file, line",
             (paper_id,),
         )
         return tuple(Place(*row) for row in rows)
@@ -640,13 +698,24 @@ class PaperStore:
             for paper_id, spans_json, stored in self._rows(
                 f"SELECT id, sentences, sentence_vectors FROM papers WHERE id IN ({marks})", batch
             ):
-                spans = tuple((int(start), int(end)) for start, end in json.loads(spans_json))
+                spans = _offsets(spans_json)
                 vectors = None
                 if stored and spans:
                     matrix = np.frombuffer(stored, dtype=np.int8).reshape(len(spans), -1)
                     vectors = matrix.astype(np.float32) / np.float32(127.0)
                 found[paper_id] = SentenceRow(spans, vectors)
         return found
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    # executescript would end the transaction.
+    for statement in statements.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+def _offsets(stored: str) -> tuple[Offsets, ...]:
+    return tuple((int(start), int(end)) for start, end in json.loads(stored))
 
 
 def _values(paper: Paper) -> tuple[object, ...]:

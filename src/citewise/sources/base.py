@@ -57,9 +57,16 @@ class Source:
     """One opened file: decompressed, in UTF-8, read once and in pieces."""
 
     def __init__(
-        self, name: str, stream: io.BufferedIOBase, *, limits: ReadLimits, year: int | None = None
+        self,
+        name: str,
+        stream: io.BufferedIOBase,
+        *,
+        limits: ReadLimits,
+        year: int | None = None,
+        folder: str = "",
     ) -> None:
         self.name = name
+        self.folder = folder
         self.limits = limits
         self.year = year
         self._stream = stream
@@ -249,7 +256,7 @@ def make_paper(
         organization=_word(organization),
         arxiv_id=arxiv_id_of(arxiv_id) or arxiv_id_of(address) or arxiv_id_of(doi_text),
         doi=doi_of(doi_text) or doi_of(address),
-        places=(Place(reader, source.name, line),),
+        places=(Place(reader, source.name, line, source.folder),),
     )
 
 

@@ -23,7 +23,7 @@ from citewise.sources.jsonl import JsonlReader
 from citewise.sources.openalex import OpenAlexReader
 from citewise.sources.pubmed import PubmedReader
 from citewise.sources.ris import RisReader
-from citewise.types import Paper, Rejection
+from citewise.types import Paper, Rejection, sha256_of
 
 _READERS: tuple[Reader, ...] = (
     PubmedReader(),
@@ -100,7 +100,11 @@ def _read_all(
                 yield Rejection(path.name, 0, _why(error))
                 continue
             with stream:
-                yield from _read_stream(path.name, stream, name, year, limits)
+                yield from _read_stream(path.name, stream, name, year, limits, _folder(path))
+
+
+def _folder(path: Path) -> str:
+    return sha256_of(str(path.resolve().parent))[:12]
 
 
 def _why(error: OSError | ValueError) -> str:
@@ -141,12 +145,17 @@ def _files(path: Path) -> Iterator[Path | Rejection]:
 
 
 def _read_stream(
-    name: str, stream: BinaryIO, format_name: str | None, year: int | None, limits: ReadLimits
+    name: str,
+    stream: BinaryIO,
+    format_name: str | None,
+    year: int | None,
+    limits: ReadLimits,
+    folder: str = "",
 ) -> Iterator[Paper | Rejection]:
     count = 0
     line = 0
     try:
-        source = Source(name, _plain(stream), limits=limits, year=year)
+        source = Source(name, _plain(stream), limits=limits, year=year, folder=folder)
         for item in _reader(source, format_name).read(source):
             count += 1
             line = item.line if isinstance(item, Rejection) else item.places[0].line

@@ -1,0 +1,194 @@
+"""Keeps both indexes in step with the papers: words at once, vectors as time allows.
+
+A paper can be found by its words as soon as it is written. Its vectors follow, batch by batch. They
+are computed without any lock, so that other processes can add papers meanwhile, and written under
+the writer's lock if the paper is still as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from citewise.errors import LibraryLockedError
+from citewise.library.embedding import Embedder
+from citewise.library.indexing import embed_papers
+from citewise.library.lexical import LexicalIndex
+from citewise.library.locks import WriterLock
+from citewise.library.papers import PaperStore
+from citewise.library.vectors import VectorIndex
+
+EMBED_BATCH = 64
+"""Papers embedded between two looks at the lock: some seconds of work that a kill can cost."""
+_BACKGROUND_BATCH = 16
+"""Less, so that the background stops within a second or two."""
+_WORD_BATCH = 5_000
+_OTHERS_SECONDS = 0.2
+_LOOK_SECONDS = 3.0
+"""How often the background looks for papers that another process has added."""
+_NICE = 10
+_HOURS = 6 * 3600.0
+"""Patience of one that embeds with another that reads a large file: the vectors are not lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long task is."""
+
+    step: Literal["reading", "indexing", "embedding"]
+    done: int
+    total: int | None
+    """None while it is not known."""
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Filler:
+    """Writes what the indexes lack."""
+
+    def __init__(
+        self,
+        store: PaperStore,
+        lexical: LexicalIndex,
+        vectors: VectorIndex,
+        embedder: Embedder,
+        lock: WriterLock,
+        refresh: Callable[[], None],
+    ) -> None:
+        """``refresh`` makes the indexes see what other processes have written."""
+        self._store = store
+        self._lexical = lexical
+        self._vectors = vectors
+        self._embedder = embedder
+        self._lock = lock
+        self._refresh = refresh
+
+    @contextmanager
+    def writing(self, patience: float | None = None) -> Iterator[None]:
+        """Be the one that writes, upon what all others have written."""
+        with self._lock.writing(patience):
+            self._store.upgrade()
+            # Chroma keeps the index in memory: written upon an old state, it would lose what
+            # another process has added since.
+            self._refresh()
+            yield
+
+    def index_words(self) -> None:
+        """Bring the words up to date; hold the writer's lock."""
+        while True:
+            stale = self._store.stale_entries("lexical")
+            papers = self._store.missing_from("lexical", _WORD_BATCH)
+            if not stale and not papers:
+                return
+            self._lexical.update(
+                [(paper.id, paper.title, paper.abstract) for paper in papers], stale
+            )
+            self._store.mark_lexical([paper.id for paper in papers])
+            self._store.forgotten("lexical", stale)
+
+    def forget_vectors(self) -> None:
+        """Take stale passages out of the vectors; hold the writer's lock."""
+        stale = self._store.stale_entries("dense")
+        if stale:
+            nothing = np.zeros((0, self._embedder.dimensions), np.float32)
+            self._vectors.update([], [], nothing, stale)
+            self._store.forgotten("dense", stale)
+
+    def embed(self, on_progress: OnProgress | None = None, *, wait: bool = True) -> int:
+        """Embed all papers that are not yet, and count those; hold no lock.
+
+        Where another process is at it, waits until it has done them, or ends and leaves them here;
+        without ``wait`` they are left to it.
+        """
+        total = self._store.count_missing("dense")
+        if not total:
+            return 0
+        left = total
+        with ThreadPoolExecutor(max_workers=1) as warming:
+            # Importing Chroma takes over a second, mostly waiting for files: meanwhile, embed.
+            warmed = warming.submit(self._vectors.warm)
+            while left:
+                with self._lock.embedding() as ours:
+                    while ours and self.embed_batch(self._embedder, EMBED_BATCH, _HOURS):
+                        left = self._told(total, on_progress)
+                if not ours and not wait:
+                    break
+                if not ours:
+                    time.sleep(_OTHERS_SECONDS)
+                left = self._told(total, on_progress)
+            warmed.result()
+        return total
+
+    def _told(self, total: int, on_progress: OnProgress | None) -> int:
+        left = self._store.count_missing("dense")
+        if on_progress:
+            # Another process may have added some meanwhile.
+            on_progress(Progress("embedding", max(total, left) - left, max(total, left)))
+        return left
+
+    def embed_batch(self, embedder: Embedder, most: int, patience: float | None = None) -> int:
+        """Embed up to ``most`` papers; 0 when none is left. Hold no lock.
+
+        Raises LibraryLockedError when another process writes for longer than ``patience`` seconds.
+        """
+        waiting = self._store.to_embed(most)
+        if not waiting:
+            return 0
+        papers = [paper for paper, _ in waiting]
+        embedded = embed_papers(papers, {paper.id: spans for paper, spans in waiting}, embedder)
+        with self.writing(patience):
+            self.forget_vectors()
+            # Another process may have changed, removed or embedded some of them.
+            embedded = embedded.only(self._store.still_to_embed(papers))
+            # Intent, vectors, books: killed in between, the same rows are written once more,
+            # or forgotten if their paper has changed meanwhile.
+            self._store.intend_dense([row.id for row in embedded.rows])
+            self._vectors.update(
+                [row.id for row in embedded.rows],
+                [row.paper_id for row in embedded.rows],
+                embedded.vectors,
+            )
+            self._store.mark_dense(embedded.by_paper, embedded.sentence_vectors)
+        return len(papers)
+
+    def embed_in_background(
+        self, embedder: Embedder, stop: threading.Event, busy: Callable[[], bool]
+    ) -> None:
+        """Embed whatever is missing until ``stop``, now and later; runs in a thread of its own.
+
+        Gives way to other threads, to other processes that embed, and while ``busy``. Raises
+        LibraryError for what will not mend itself by waiting.
+        """
+        _be_nice()
+        while not stop.is_set():
+            if busy():
+                stop.wait(0.3)
+                continue
+            if not self._store.count_missing("dense"):
+                stop.wait(_LOOK_SECONDS)
+                continue
+            done = 0
+            with self._lock.embedding() as ours:
+                if ours:
+                    # Whoever writes for long will have done so the next time.
+                    with suppress(LibraryLockedError):
+                        done = self.embed_batch(embedder, _BACKGROUND_BATCH)
+            # Between two batches there is room for one that was asked for to take the turn.
+            stop.wait(0.1 if done else 1.0)
+
+
+def _be_nice() -> None:
+    # Linux gives each thread a niceness of its own; elsewhere it would be the whole process's.
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
