@@ -16,6 +16,7 @@ CitewiseError
 ├── PromptError           a prompt file is missing or not filled in completely
 ├── PortInUseError        the page's port is taken
 ├── EvaluationStoppedError an evaluation was stopped before its end
+├── BusyError             too many ask at once; the next moment may do
 ├── UsersError            the file of users cannot be used, or has no such user
 └── AnswerFileError       a saved answer cannot be read
 
@@ -91,6 +92,10 @@ class PortInUseError(CitewiseError):
 
 class EvaluationStoppedError(CitewiseError):
     """An evaluation was stopped on request; what was measured so far is kept."""
+
+
+class BusyError(CitewiseError):
+    """Too many ask at once."""
 
 
 class UsersError(CitewiseError):

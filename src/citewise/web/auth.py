@@ -243,7 +243,7 @@ class Door:
             answer = await self._refusal(request, receive)
         except UsersError as error:
             log.error("%s", error)
-            answer = _refuse(503, "The server cannot read its file of users; its log says more.")
+            answer = refuse(503, "The server cannot read its file of users; its log says more.")
         if answer is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -251,13 +251,13 @@ class Door:
         else:
             await answer.send(send)
 
-    async def _refusal(self, request: _Asked, receive: Any) -> _Reply | None:
+    async def _refusal(self, request: _Asked, receive: Any) -> Reply | None:
         """What to answer in place of the application; None to let the request through."""
         if request.path in OPEN_PATHS:
             return None
         if self._users is None:
             if not self._names_this_machine(request.header("host")):
-                return _refuse(
+                return refuse(
                     403,
                     "This page is served to its own machine only; open it as http://127.0.0.1 or "
                     "http://localhost with its port, or start it with --auth.",
@@ -292,14 +292,14 @@ class Door:
             return False
         return name == self._host or is_loopback(name)
 
-    def _foreign(self, request: _Asked) -> _Reply | None:
+    def _foreign(self, request: _Asked) -> Reply | None:
         """Refuse what a page of another host makes a browser send."""
         origin = request.header("origin")
         if not origin or request.method in ("GET", "HEAD", "OPTIONS"):
             return None
         if urlsplit(origin).netloc.lower() == request.header("host").lower():
             return None
-        return _refuse(403, "This request came from a page of another host.")
+        return refuse(403, "This request came from a page of another host.")
 
     def _cookie_name(self, request: _Asked) -> str:
         # A browser takes this prefix only for this very host and through TLS.
@@ -315,17 +315,17 @@ class Door:
 
     async def _login(
         self, request: _Asked, receive: Any, word: str | None, user: str | None
-    ) -> _Reply:
+    ) -> Reply:
         onward = _onward(request.query("next"))
         if request.method in ("GET", "HEAD"):
             if user is not None:
                 return _redirect(onward)
             return _page(200, _form(onward))
         if request.method != "POST":
-            return _refuse(405, "The login page takes GET and POST.")
+            return refuse(405, "The login page takes GET and POST.")
         fields = await _form_fields(receive)
         if fields is None:
-            return _refuse(413, "The login form is too large.")
+            return refuse(413, "The login form is too large.")
         name, password = tidy_name(fields.get("username", "")), fields.get("password", "")
         onward = _onward(fields.get("next", onward))
         address = request.address
@@ -356,18 +356,18 @@ class Door:
         cookie = self._set_cookie(request, self._sessions.open(name), LONGEST_S)
         if request.wants_html:
             return _redirect(onward).having(cookie)
-        return _Reply(200, b'{"success": true}', (("content-type", "application/json"), cookie))
+        return Reply(200, b'{"success": true}', (("content-type", "application/json"), cookie))
 
-    def _denied(self, request: _Asked, status: int, text: str, name: str, onward: str) -> _Reply:
+    def _denied(self, request: _Asked, status: int, text: str, name: str, onward: str) -> Reply:
         if request.wants_html:
             return _page(status, _form(onward, name, text))
-        return _refuse(status, text)
+        return refuse(status, text)
 
-    def _logout(self, request: _Asked, word: str, user: str) -> _Reply:
+    def _logout(self, request: _Asked, word: str, user: str) -> Reply:
         if request.method in ("GET", "HEAD"):
             return _page(200, _goodbye(user))
         if request.method != "POST":
-            return _refuse(405, "Logging out takes GET and POST.")
+            return refuse(405, "Logging out takes GET and POST.")
         self._sessions.close(word)
         return _redirect("/login").having(self._set_cookie(request, "", 0))
 
@@ -466,15 +466,19 @@ async def _form_fields(receive: Any) -> dict[str, str] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class Reply:
+    """An answer of the door's own."""
+
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...]
 
-    def having(self, *headers: tuple[str, str]) -> _Reply:
+    def having(self, *headers: tuple[str, str]) -> Reply:
+        """The same with more headers."""
         return replace(self, headers=(*self.headers, *headers))
 
     async def send(self, send: Any) -> None:
+        """Give it to the ASGI server."""
         headers: Iterable[tuple[str, str]] = (
             *self.headers,
             ("content-length", str(len(self.body))),
@@ -490,26 +494,26 @@ class _Reply:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def _refuse(status: int, text: str, kind: str = "permission_error") -> _Reply:
+def refuse(status: int, text: str, kind: str = "permission_error") -> Reply:
     """A refusal for programs, in the shape that OpenAI's clients read."""
     error = {"message": text, "type": kind, "param": None, "code": None}
     body = json.dumps({"error": error, "detail": text}).encode()
-    return _Reply(status, body, (("content-type", "application/json"),))
+    return Reply(status, body, (("content-type", "application/json"),))
 
 
-def _unknown(request: _Asked, text: str) -> _Reply:
+def _unknown(request: _Asked, text: str) -> Reply:
     if request.wants_html and request.method in ("GET", "HEAD"):
         return _redirect(f"/login?next={quote(request.path, safe='/')}")
-    reply = _refuse(401, text, "authentication_error")
+    reply = refuse(401, text, "authentication_error")
     return reply.having(("www-authenticate", 'Bearer realm="citewise"'))
 
 
-def _redirect(path: str) -> _Reply:
-    return _Reply(303, b"", (("location", path),))
+def _redirect(path: str) -> Reply:
+    return Reply(303, b"", (("location", path),))
 
 
-def _page(status: int, body: str) -> _Reply:
-    return _Reply(
+def _page(status: int, body: str) -> Reply:
+    return Reply(
         status,
         _PAGE.replace("{body}", body).encode(),
         (("content-type", "text/html; charset=utf-8"),),

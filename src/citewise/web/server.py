@@ -14,6 +14,7 @@ from citewise.errors import CitewiseError, PortInUseError, UsageError
 from citewise.web import theme
 from citewise.web.auth import USER, Door, check_reach, user_of
 from citewise.web.context import Asks, PageContext
+from citewise.web.guard import Guard
 
 if TYPE_CHECKING:
     import uvicorn
@@ -71,6 +72,7 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
     # No page of another host may read an answer. Where the application says nothing about it,
     # Gradio allows them all as soon as the host is not this machine.
     app.add_middleware(CORSMiddleware)
+    app.add_middleware(Guard)
     # Added last, met first: nothing is done for a stranger, and a refusal has the headers too.
     app.add_middleware(Door, users=users, host=host)
     app.add_middleware(_Headers)
