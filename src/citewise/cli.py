@@ -115,6 +115,20 @@ def _parser() -> argparse.ArgumentParser:
         help="words only; `citewise embed` or a running page embeds them later",
     )
 
+    fetch = command("fetch", "add papers from a service on the network", _fetch)
+    fetch.add_argument("service", choices=("arxiv", "daily-papers", "openalex"))
+    fetch.add_argument(
+        "query",
+        nargs="?",
+        default="",
+        metavar="QUERY",
+        help="arxiv: such as `cat:cs.CL AND abs:quantization`; daily-papers: a day 2024-10-12, a "
+        "week 2024-W41 or a month 2024-10 (default: today); openalex: words",
+    )
+    fetch.add_argument("--max", type=int, default=200, metavar="N", help="papers (default 200)")
+    fetch.add_argument("--anew", action="store_true", help="do not go on with an interrupted one")
+    fetch.add_argument("--no-embed", action="store_true", help="words only, as for ingest")
+
     command("embed", "embed the papers that are found by their words alone so far", _embed)
 
     search = command("search", "rank papers for a query", _search, narrowing)
@@ -399,6 +413,35 @@ def _ingest(args: argparse.Namespace) -> int:
             )
     if report.rejected and (args.strict or len(report.rejected) == report.records):
         return EXIT_FAILED
+    return EXIT_DONE
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from citewise.fetch import SERVICES, fetch  # noqa: PLC0415 - help must not wait for it
+
+    service = SERVICES[args.service](args.query)
+    with _open(args, create=True) as library, _progress(args) as show:
+        report = fetch(
+            library,
+            service,
+            most=args.max,
+            anew=args.anew,
+            embed=not args.no_embed,
+            on_progress=show,
+        )
+        total, waiting = len(library), library.waiting()
+    for rejection in report.rejected:
+        _warn(f"{rejection.file}: rejected: {rejection.reason} ({rejection.title or 'no title'})")
+    if args.json:
+        _print_json({**report.to_dict(), "papers": total, "embedded": total - waiting})
+        return EXIT_DONE
+    of = f" of {report.total}" if report.total is not None else ""
+    more = "" if report.complete else "; --max N brings more"
+    _say(
+        f"{report.fetched}{of} papers fetched from {report.service}{more}: {report.added} added, "
+        f"{report.updated} updated, {report.unchanged + report.duplicate} there already, "
+        f"{len(report.rejected)} rejected; the library holds {total} ({report.seconds:.1f} s)."
+    )
     return EXIT_DONE
 
 

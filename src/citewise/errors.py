@@ -3,7 +3,7 @@
 CitewiseError
 ├── UsageError            the call itself is wrong (exit status 2)
 │   └── UnknownBackendError
-├── SourceError           a file cannot be read as papers at all
+├── FetchError            a service does not give papers
 ├── LibraryError          the library folder cannot be used
 │   ├── NotALibraryError
 │   ├── LibraryLockedError
@@ -38,8 +38,8 @@ class UnknownBackendError(UsageError):
     """No backend answers to that name."""
 
 
-class SourceError(CitewiseError):
-    """A whole file cannot be read as papers."""
+class FetchError(CitewiseError):
+    """A service of papers refuses, is away, or answers otherwise than it documents."""
 
 
 class LibraryError(CitewiseError):

@@ -27,9 +27,10 @@ class Place:
     source: str
     """Name of the reader, such as ``daily-papers``."""
     file: str
-    """File name as given, without its folder; ``-`` for standard input."""
+    """File name as given, without its folder; ``-`` for standard input; service and query of what
+    was fetched."""
     line: int
-    """First line of the record, counted from 1."""
+    """First line of the record, counted from 1; 0 for one that was fetched."""
     folder: str = ""
     """Tells files of one name in several folders apart: a hash, so that it gives no path away.
     Empty where it is not known."""

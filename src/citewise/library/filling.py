@@ -44,7 +44,7 @@ _HOURS = 6 * 3600.0
 class Progress:
     """How far a long task is."""
 
-    step: Literal["reading", "indexing", "embedding"]
+    step: Literal["fetching", "reading", "indexing", "embedding"]
     done: int
     total: int | None
     """None while it is not known."""
