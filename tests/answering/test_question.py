@@ -37,6 +37,14 @@ ABOUT_FALCON = (
         ("Why are caches large?", QuestionKind.HOW),
         ("Does pruning hurt accuracy?", QuestionKind.YES_NO),
         ("Who wrote the paper on Falcon?", QuestionKind.FACT),
+        ("What causes errors in language models?", QuestionKind.FACT),
+        ("What are graph networks?", QuestionKind.DEFINITION),
+        ("What are the networks that run on phones?", QuestionKind.LIST),
+        ("How fast is Falcon compared with Medusa?", QuestionKind.NUMBER),
+        ("What compression ratio is reached?", QuestionKind.NUMBER),
+        ("Which of the two is faster?", QuestionKind.COMPARISON),
+        ("Which of Ada, Bo and Cy need no training?", QuestionKind.LIST),
+        ("Which of the four tools failed, Ada or Bo?", QuestionKind.FACT),
     ],
 )
 def test_the_kind_of_answer_is_seen_in_the_words(question: str, kind: QuestionKind) -> None:
@@ -85,6 +93,33 @@ def test_the_second_of_two_is_the_second(sample_library: Library) -> None:
         "Superposed Decoding"
     ]
     assert "Superposed Decoding" in question.standalone
+
+
+def test_papers_that_are_only_quoted_are_not_counted(sample_library: Library) -> None:
+    talk = (
+        Message("user", "Which papers decode in parallel?"),
+        Message(
+            "assistant",
+            "- **Falcon: Faster and Parallel Inference of Large Language Models through Enhanced "
+            "Semi-Autoregressive Drafting and Custom-Designed Decoding Tree** — It outstrips Medusa"
+            " and Kangaroo. [1]\n- **Superposed Decoding: Multiple Generations from a Single "
+            "Autoregressive Inference Pass** — y [2]",
+        ),
+    )
+    question = understand("How much faster is the second one?", talk, sample_library)
+    assert "Superposed Decoding" in question.standalone
+
+
+def test_the_two_sides_of_a_table_are_the_two(sample_library: Library) -> None:
+    talk = (
+        Message("user", "Compare Medusa and Kangaroo."),
+        Message(
+            "assistant", "| | Medusa | Kangaroo |\n|---|---|---|\n| How | x [1] | Falcon [2] |"
+        ),
+    )
+    question = understand("Which of the two is faster?", talk, sample_library)
+    assert question.standalone == "Which of Medusa and Kangaroo is faster?"
+    assert question.kind is QuestionKind.COMPARISON
 
 
 def test_a_model_s_own_rewriting_is_kept(sample_library: Library) -> None:

@@ -93,6 +93,49 @@ def test_references_inside_an_abstract_are_no_citations_of_ours(kind: QuestionKi
             assert {cited.citations[n - 1].paper.id for n in sentence.citations} == {"p2"}
 
 
+def test_the_figure_that_answers_comes_first_and_in_bold() -> None:
+    text = written(QuestionKind.NUMBER, LANTERN, asked="How many points does it reach?").text
+    assert "reaches **81.5 points** on" in text
+    assert text.index("81.5") < text.index("Caches grow")
+    assert re.search(r"\[\*\*\d", text) is None
+
+
+def test_what_merely_says_where_the_code_is_is_told_to_who_asks_for_it() -> None:
+    paper = replace(HARBOR, abstract=f"{HARBOR.abstract} The code is available at harbor.example.")
+    for kind in QuestionKind:
+        assert "available" not in written(kind, paper, asked="How does Harbor work?").text
+    assert "available" in written(QuestionKind.FACT, paper, asked="Where is the code?").text
+
+
+def test_one_paper_alone_is_no_list() -> None:
+    cited = written(QuestionKind.LIST, LANTERN)
+    assert not cited.text.startswith("- ")
+    assert len(cited.sentences) > 1
+
+
+def test_case_tells_one_name_from_another() -> None:
+    other = replace(LANTERN, id="p3", title="LANTERN: a lamp for ships")
+    text = written(QuestionKind.FACT, LANTERN, other, asked="Is the cache of Lantern fast?").text
+    assert "go by that name" not in text
+    assert (
+        "go by that name"
+        in written(
+            QuestionKind.FACT, LANTERN, replace(LANTERN, id="p3"), asked="Is Lantern fast?"
+        ).text
+    )
+
+
+def test_a_table_says_nothing_twice() -> None:
+    cited = written(QuestionKind.COMPARISON, LANTERN, HARBOR, asked="Compare Lantern and Harbor.")
+    assert cited.text.startswith("| |")
+    cells = [
+        cell.strip()
+        for cell in re.split(r"[|\n]|\[\d\]", cited.text)
+        if len(cell) > 30 and NOT_STATED not in cell
+    ]
+    assert len(set(cells)) == len(cells)
+
+
 def test_a_word_that_says_nothing_is_not_told() -> None:
     for kind in QuestionKind:
         assert "Efficiency." not in written(kind, HARBOR).text
@@ -123,6 +166,7 @@ def test_it_costs_nothing_and_leaves_questions_to_the_rules() -> None:
         ("Moreover, Lantern is fast.", "Lantern is fast."),
         ("To this end, we present Lantern.", "We present"),
         ("(2) Lantern is fast.", "Lantern is fast."),
+        ("2. Lantern is fast.", "Lantern is fast."),
         ("nn-Lantern is fast.", "nn-Lantern is fast."),
         ("Thus far nothing is known.", "Thus far nothing"),
     ],

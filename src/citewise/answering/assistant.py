@@ -27,7 +27,12 @@ from citewise.answering.revising import Draft
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.registry import backend_from
-from citewise.backends.writing import NO_ANSWER, AnswerCutError, tells_a_model
+from citewise.backends.writing import (
+    AnswerCutError,
+    may_say_no_answer,
+    says_no_answer,
+    tells_a_model,
+)
 from citewise.errors import BackendError, UsageError
 from citewise.grounding.abstention import ANSWERABLE, Answerability, answerability
 from citewise.library.library import Library
@@ -444,7 +449,7 @@ class Assistant:
                 course.go_on()
                 raw += piece
                 held += piece
-                if _may_decline(raw):
+                if may_say_no_answer(raw):
                     continue
                 mark = time.perf_counter()
                 ready = list(cited.feed(held))
@@ -452,7 +457,7 @@ class Assistant:
                 course.took("check", mark)
                 shown += ready
                 yield from ready
-        if _declines(raw):
+        if says_no_answer(raw):
             return None
         mark = time.perf_counter()
         ready = [*cited.feed(held), *cited.finish()]
@@ -604,17 +609,6 @@ def _last(events: Iterator[Event]) -> Answer:
 def _threads() -> ThreadPoolExecutor:
     """The threads in which ``aask`` works; made when first needed."""
     return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="citewise-ask")
-
-
-def _may_decline(raw: str) -> bool:
-    """Whether what has come so far could still turn out to be the sign that nothing is found."""
-    start = raw.lstrip(" \n\t*\"'`").upper()
-    return NO_ANSWER.startswith(start) or start.startswith(NO_ANSWER)
-
-
-def _declines(raw: str) -> bool:
-    """Whether a writer said that the evidence does not hold the answer."""
-    return raw.lstrip(" \n\t*\"'`").upper().startswith(NO_ANSWER)
 
 
 def _follow_ups(names: Sequence[str]) -> list[str]:

@@ -76,6 +76,10 @@ _SIDES = (
     ),
     re.compile(rf"^(?P<a>[^?]+?)\s+(?:versus|vs\.?)\s+(?P<b>.+?){_ASPECT}", re.IGNORECASE),
 )
+_AND_SAY = re.compile(
+    r",?\s+and (?:then )?(?:say|tell|state|explain|show|name|list|give|report|find)\b[^?]*",
+    re.IGNORECASE,
+)
 _ENUMERATION = re.compile(
     r"^(?P<frame>.*\b(?:about|on|of|for|with|using|use|in|to|study|studies|address|cover))\s+"
     r"(?P<items>[^,;?]+(?:,\s*[^,;?]+)*,?\s+(?:and|or)\s+[^,;?]+?)[?.!\s]*$",
@@ -275,6 +279,7 @@ def _joined(text: str) -> list[str]:
 
 
 def _sides(text: str) -> list[str]:
+    text = _AND_SAY.sub("", text)
     for pattern in _SIDES:
         match = pattern.search(text)
         if match is None:

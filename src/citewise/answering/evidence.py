@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.backends.extractive import standing_alone
+from citewise.backends.extractive import says_where, standing_alone
 from citewise.grounding.abstention import Features
 from citewise.library.library import Library
 from citewise.types import Evidence, Hit, Question, QuestionKind, Span
@@ -30,7 +30,7 @@ OWN_SHARE = 0.5
 KIND_BONUS = 0.08
 """For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
 
-DEFINITION_BONUS = 0.2
+DEFINITION_BONUS = 0.25
 """More, for a sentence that says 'X is ...' when it is asked what X is."""
 
 _LONGEST_LEAD = 2
@@ -53,6 +53,11 @@ _PROPOSAL = re.compile(
     r"|\b(?:is|are) (?:a|an|the) (?:novel|new)\b|\bcalled\b|\bdubbed\b|\bnamed\b",
     re.IGNORECASE,
 )
+_PROPOSES = re.compile(
+    r"\b(?:we|this (?:paper|work|study|article)) (?:\w+ )?(?:propos|present|introduc|develop|design"
+    r"|offer|contribut)\w*",
+    re.IGNORECASE,
+)
 _FUNCTION_WORDS = frozenset(
     "what which who whom whose when where why how many much does do did done is are was were be"
     " been has have had can could will would should may might must shall the a an of in on at to"
@@ -73,8 +78,9 @@ _HOW_MANY = re.compile(
     re.IGNORECASE,
 )
 _DEFINED = re.compile(
-    r"^(?:what(?:'s| is| are| was)|define|explain what)\s+(?:(?:a|an|the)\s+)?(.{2,60}?)"
-    r"(?:\s+(?:is|are|means))?[?.!]*$",
+    r"^(?:what(?:'s| is| are| was)|what do(?:es)?(?=.{2,60} (?:mean|stand for)\b)|define"
+    r"|explain what)\s+(?:(?:a|an|the)\s+)?(.{2,60}?)"
+    r"(?:\s+(?:is|are|means?|stands? for))?[?.!]*$",
     re.IGNORECASE,
 )
 _PROPOSED = re.compile(
@@ -85,11 +91,6 @@ _NAME = re.compile(r"[\w$][\w$./+-]*")
 
 _OWN_WORK = re.compile(
     r"\b(?:we|our|ours)\b|\bthis (?:paper|work|study|article|survey|thesis|report)\b|\bhere,",
-    re.IGNORECASE,
-)
-_AUXILIARY = re.compile(
-    r"\b(?:code|codes|weights|models?|data|dataset|implementations?|demo|project page|checkpoints?)"
-    r"\b.{0,60}\b(?:available|released?|open-?sourced?|public(?:ly)?|found|https?)\b|https?://",
     re.IGNORECASE,
 )
 
@@ -160,19 +161,25 @@ def _wanted_form(sentence: str, question: Question) -> bool:
 def _defines(sentence: str, question: str) -> bool:
     """Whether a sentence says what the thing asked for is ('Speculative decoding is a ...')."""
     if _PROPOSED.search(question):
-        return bool(_PROPOSAL.search(sentence))
+        return bool(_PROPOSES.search(sentence))
     match = _DEFINED.match(question)
     if match is None:
         return False
-    thing = re.escape(match[1].strip())
-    return bool(
-        re.search(
-            rf"(?<!\w){thing}s?(?: \([^)]*\))?,? "
-            r"(?:(?:is|are) (?:a|an|the|one)|refers? to|denotes?|means)\b",
-            sentence,
-            re.IGNORECASE,
-        )
+    words = re.split(r"[\s-]+", match[1].strip())
+    thing = r"[\s-]".join(re.escape(word) for word in [*words[:-1], words[-1].removesuffix("s")])
+    is_said = (
+        rf"(?<!\w){thing}s?(?: \([^)]*\))?,? (?:(?:is|are|(?:has|have) (?:emerged as|become)) "
+        r"(?:a|an|the|one)|refers? to|denotes?|means|aims? to)\b"
     )
+    thing = re.escape(match[1].strip())
+    # Only what has a name of its own is introduced by it.
+    is_introduced = (
+        r"\b(?:introduc|present|propos|develop|describ|releas|design)\w* (?:[\w-]+,? ){0,2}?"
+        rf"{thing}(?![\w-])|\b(?:termed|called|dubbed|named|namely),? (?:as )?{thing}(?![\w-])"
+    )
+    named = any(letter.isupper() or letter.isdigit() for letter in match[1])
+    found = re.search(is_said, sentence, re.IGNORECASE)
+    return bool(found or (named and re.search(is_introduced, sentence, re.IGNORECASE)))
 
 
 def _spread(scores: Sequence[float]) -> list[float]:
@@ -307,7 +314,7 @@ def select_evidence(
                 score += DEFINITION_BONUS
             if ordinal < own_work:
                 score -= BACKGROUND_PENALTY
-            if _AUXILIARY.search(span.text):
+            if says_where(span.text):
                 score -= KIND_BONUS
             scored.append((score, hit, ordinal, span))
             best_cosine = max(best_cosine, float(cosines[ordinal]))

@@ -17,7 +17,9 @@ from citewise.types import Filters, Message, Paper, Question, QuestionKind, shor
 _NUMBER = re.compile(
     r"\b(how (?:many|much|fast|large|big|long|often|high|low|small|deep|wide|accurate|far)"
     r"|what (?:percentage|percent|fraction|share|number|size|score|accuracy|speed-?up|factor)"
-    r"|(?:which|what) (?:speed-?up|accuracy|throughput|latency|reduction|score|gain|rate|ratio)"
+    r"|(?:which|what)(?: (?:is|was|are|were))?(?: the)?(?: [\w-]+){0,2}? (?:speed-?ups?|accuracy"
+    r"|throughput|latency|reductions?|scores?|gains?|rates?|ratios?|percentage|perplexity|F1|mAP"
+    r"|BLEU)(?= (?:do|does|did|is|was|are|were|can|has|have|of|for|on|in|with|at)\b|[?.]|$)"
     r"|by what (?:factor|margin|percentage)|to what extent)\b",
     re.IGNORECASE,
 )
@@ -25,9 +27,14 @@ _MANY = (
     r"(?:papers|methods|works|approaches|models|studies|systems|techniques|benchmarks|datasets"
     r"|frameworks|surveys|algorithms|architectures|tools|designs|projects|networks)"
 )
+_BETWEEN = (
+    r"(?!(?:do|does|did|can|could|should|would|will|may|has|have|had|makes?|limits?|causes?|helps?"
+    r"|in|of|on|for|by|with|from|to|at|about|between)\s)[\w-]+\s+"
+)
+"""A word that may stand between 'which' and the things asked for."""
 _LIST = re.compile(
-    rf"^(?:which|what|are there(?: any)?)\s+(?:[\w-]+\s+){{0,4}}{_MANY}\b"
-    r"|^(?:which|what|who) of (?:them|these|those)\b"
+    rf"^(?:which|what|are there(?: any)?)\s+(?:{_BETWEEN}){{0,4}}{_MANY}\b"
+    r"|^(?:which|what|who) of (?:(?:them|these|those)\b|[A-Z][^?]*, [^?]* and )"
     rf"|^(?:[\w-]+\s+){{0,3}}{_MANY} (?:about|on|for|that|which|with|using|of|in)\b"
     rf"|^(?:list|name|enumerate)\b|^(?:find|show|give)\b.{{0,40}}\b(?:all|every|{_MANY})\b"
     r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,2}"
@@ -44,6 +51,20 @@ _COMPARISON = re.compile(
     r"|\bhow (?:do|does) each\b"
     r"|^which (?:is|was|one|found|has|had|does|did|uses|reports?|runs|needs)\b.{3,120}\bor\b",
     re.IGNORECASE,
+)
+_MEASURED = re.compile(
+    r"^(?:by )?how (?:much|many|fast|large|big|long|high|low|small|accurate)\b(?!.*\b(?:differ\w*"
+    r"|contrast|versus|vs)\b)",
+    re.IGNORECASE,
+)
+"""A question for a figure, though it compares ('how fast is it compared with')."""
+_OF_TWO = re.compile(
+    r"^which of (?:the two|both|(?:(?!\bof\b|,).){1,60} and [^,]{1,60}?) (?:is|are|was|has|uses?"
+    r"|needs?|runs?|does|do|reports?)\b",
+    re.IGNORECASE,
+)
+_WHAT_IS = re.compile(
+    rf"^what (?:is|are) (?!the |some |all |any )(?:[\w-]+\s+){{0,3}}{_MANY}[?.!]*$", re.IGNORECASE
 )
 _OVERVIEW = re.compile(
     r"\b(?:overview|survey of|summar(?:y|ise|ize)|state of the art|the state of"
@@ -73,7 +94,8 @@ _LEANING = re.compile(
     r"\b(?:it|its|itself|they|them|their|theirs|this|that|these|those|he|she|his|her|there"
     r"|the (?:same|former|latter|first|second|third|last|other|others|authors?|paper|method|model"
     r"|approach|system|work|framework|technique|dataset|benchmark))\b"
-    r"|^(?:and|but|so|also|what about|how about|or)\b|\b(?:the )?(?:one|ones|both|either)\b",
+    r"|^(?:and|but|so|also|what about|how about|or)\b|\b(?:the )?(?:one|ones|both|either)\b"
+    r"|\bthe two\b",
     re.IGNORECASE,
 )
 _PRONOUN_ONE = re.compile(
@@ -130,7 +152,11 @@ _MOST_FOCUS = 6
 def kind_of(question: str) -> QuestionKind:
     """The kind of answer a question wants, by its words."""
     text = " ".join(question.split())
-    if _COMPARISON.search(text):
+    if _WHAT_IS.search(text):
+        return QuestionKind.DEFINITION
+    if _MEASURED.search(text) and not _LIST.search(text):
+        return QuestionKind.NUMBER
+    if _COMPARISON.search(text) or _OF_TWO.search(text):
         return QuestionKind.COMPARISON
     if _OVERVIEW.search(text):
         return QuestionKind.OVERVIEW
@@ -158,6 +184,18 @@ def named_papers(text: str, library: Library, limit: int = _MOST_FOCUS) -> list[
             found.append((position, hit.paper))
     found.sort(key=lambda item: item[0])
     return [paper for _, paper in found[:limit]]
+
+
+def _headed_papers(answer: str, library: Library) -> list[Paper]:
+    """The papers that an answer of ours is about: those in its headings, lists and table's head.
+
+    Other papers may be named in the sentences that it quotes.
+    """
+    heads = re.findall(r"\*\*([^*\n]+)\*\*", answer)
+    table = re.match(r"\s*\|(.+)\|\s*\n\s*\|[-:| ]+\|", answer)
+    if table is not None:
+        heads += [cell.strip() for cell in table[1].split("|")]
+    return named_papers("\n".join(head for head in heads if head.strip()), library)
 
 
 def _likeliest(text: str, library: Library) -> list[Paper]:
@@ -235,7 +273,8 @@ def understand(
     last_answer = next((turn.content for turn in reversed(history) if turn.role == "assistant"), "")
     asked_before = next((turn.content for turn in reversed(history) if turn.role == "user"), "")
     focus = (
-        named_papers(last_answer, library)
+        _headed_papers(last_answer, library)
+        or named_papers(last_answer, library)
         or named_papers(asked_before, library)
         or _likeliest(f"{asked_before} {last_answer}", library)
     )
@@ -256,7 +295,7 @@ def understand(
         return Question(question, text, kind_of(text), chosen, ids)
     standalone = _fold(text, [short_name(paper.title) for paper in focus], asked_before)
     # Names may hold words ('Benchmark') that would be read as a wish for a list.
-    kind = kind_of(_fold(text, ["Xa", "Xb"][: len(focus)], ""))
+    kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][: len(focus)], ""))
     return Question(question, standalone, kind, chosen, ids)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from citewise.backends.base import WritingTask
+from citewise.backends.figures import figure_for, in_bold
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.types import Evidence, Message, Paper, QuestionKind, Usage, short_name
 
@@ -33,22 +35,6 @@ _PURPOSE = re.compile(
     r"|^(?:addressing|motivated by|inspired by|building (?:up)?on|following|leveraging|given)"
     r"\s+(?:this|these|those|that|such|it|them)\b[^,]{0,60},\s+",
     re.IGNORECASE,
-)
-_FIGURE = re.compile(
-    r"(?<![\w.])(?:[$€£]\s?)?\d+(?:[.,]\d+)*(?:\s?[-–]\s?\d+(?:[.,]\d+)*)?"
-    r"(?:\s?\\?%|\s?\$?\\times\$?|\s?×|\s?times\b|x\b|[KMBT]\b"
-    r"|[\s-]?(?:percent(?:age points?)?|points?|fps|FPS|[GMKT]B|[mnu]?s\b|seconds?|minutes?"
-    r"|hours?|days?|weeks?|bits?|billion|million|thousand|tokens?|papers?|GPU hours)\b)?"
-)
-_UNIT_CUES = (
-    (re.compile(r"percent|share|fraction|accuracy|rate|reduc|sav", re.IGNORECASE), re.compile("%")),
-    (
-        re.compile(r"speed-?up|faster|how many times|by what factor|times", re.IGNORECASE),
-        re.compile(r"x$|×|times"),
-    ),
-    (re.compile(r"\bfps\b|frames? per|how fast", re.IGNORECASE), re.compile("fps|FPS|x$|times")),
-    (re.compile(r"memory|storage|size|vram", re.IGNORECASE), re.compile("[GMKT]B|%|x$|times")),
-    (re.compile(r"how long|latency|time\b", re.IGNORECASE), re.compile("s$|hour|minute|day")),
 )
 _SPEAKS_OF_ITSELF = re.compile(
     r"\b(?:we|our)\b|\bthis (?:paper|work|study|article|survey)\b", re.IGNORECASE
@@ -102,7 +88,18 @@ _LEANING = re.compile(
     re.IGNORECASE,
 )
 _OWN_REFERENCE = re.compile(r"[\[【]((?:\^|#)?\d[\d\s,;–-]*)[\]】]")
-_MARK = re.compile(r"^\s*(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)|[-–•])\s+")
+_MARK = re.compile(r"^\s*(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)|\d{1,2}\.|[-–•])\s+")
+_AVAILABLE = re.compile(
+    r"\b(?:code|codes|codebase|weights|models?|data|dataset|implementations?|demo|project page"
+    r"|checkpoints?|repository)\b.{0,60}\b(?:available|released?|open-?sourced?|public(?:ly)?|found"
+    r"|provided (?:at|in)|https?)\b|https?://|github\.com",
+    re.IGNORECASE,
+)
+_ASKS_WHERE = re.compile(
+    r"\b(?:code|github|repositor|available|availability|open[- ]?source|released?|where|url|link"
+    r"|download|licen[cs]e)",
+    re.IGNORECASE,
+)
 
 _SENTENCES = {
     QuestionKind.NUMBER: 3,
@@ -115,6 +112,8 @@ _SENTENCES = {
     QuestionKind.OVERVIEW: 1,
 }
 """Sentences of one paper in an answer."""
+_SENTENCES_OF_THE_ONLY_PAPER = 3
+"""The same where a list or an overview comes down to one paper."""
 
 _NEAR = {
     QuestionKind.LIST: 0.66,
@@ -161,17 +160,34 @@ def standing_alone(sentence: str) -> tuple[str, bool]:
     return text, leans
 
 
-def _chosen(task: WritingTask) -> list[list[Evidence]]:
+def says_where(sentence: str) -> bool:
+    """Whether a sentence says where code or data can be had, and little else."""
+    return _AVAILABLE.search(sentence) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The evidence that is told, by paper."""
+
+    groups: list[list[Evidence]]
+    """The paper with the best sentence first."""
+    namesakes: bool = False
+    """Whether the papers share the name that the question uses."""
+
+
+def _chosen(task: WritingTask) -> _Chosen:
     """The evidence that is told, by paper: the paper with the best sentence first.
 
     A comparison is about the papers that the question names, if it names at least two.
     """
     groups: dict[str, list[Evidence]] = {}
+    wants_place = _ASKS_WHERE.search(task.question.standalone) is not None
     for item in task.evidence:
-        if len(item.span.text.split()) >= _FEWEST_WORDS:
+        said = item.span.text
+        if len(said.split()) >= _FEWEST_WORDS and (wants_place or not says_where(said)):
             groups.setdefault(item.paper.id, []).append(item)
     if not groups:
-        return [[task.evidence[0]]] if task.evidence else []
+        return _Chosen([[task.evidence[0]]] if task.evidence else [])
     ranked = sorted(groups.values(), key=lambda group: -group[0].score)
     kind = task.question.kind
     if kind is QuestionKind.COMPARISON:
@@ -181,10 +197,10 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
             named = [group for group in ranked if _named_at(group[0].paper, asked, exact) >= 0]
             if len(named) > 1:
                 named.sort(key=lambda group: _named_at(group[0].paper, asked, False))
-                return named[: _MOST_PAPERS[kind] + 1]
+                return _Chosen(named[: _MOST_PAPERS[kind] + 1])
     namesakes = _namesakes(ranked, task.question.standalone)
     if kind not in _NEAR and namesakes:
-        return namesakes[:_MOST_NAMESAKES]
+        return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
     least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
     near = [
         group
@@ -195,7 +211,7 @@ def _chosen(task: WritingTask) -> list[list[Evidence]]:
             and group[0].score >= ranked[0][0].score * _NEAR_AT_LEAST
         )
     ]
-    return near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)]
+    return _Chosen(near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)])
 
 
 def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evidence]]:
@@ -205,8 +221,8 @@ def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evi
     ):
         start = re.compile(rf"{re.escape(name)}(?![\w-])", re.IGNORECASE)
         sharing = [group for group in ranked if start.match(group[0].paper.title)]
-        exact = [group for group in sharing if group[0].paper.title.startswith(name)]
-        sharing = exact if len(exact) > 1 else sharing
+        # Case tells Medusa from MEDUSA.
+        sharing = [g for g in sharing if g[0].paper.title.startswith(name)] or sharing
         if len(sharing) > 1 and sharing[1][0].score >= sharing[0][0].score * _NAMESAKE_NEAR:
             return sharing
     return []
@@ -221,6 +237,25 @@ def _telling(group: Sequence[Evidence]) -> list[Evidence]:
     own = [item for item in near if _SPEAKS_OF_ITSELF.search(item.span.text)]
     rest = [item for item in group if item not in own]
     return [*own, *rest]
+
+
+def _figure_first(group: Sequence[Evidence], asked: str) -> list[Evidence]:
+    """A paper's evidence with a sentence first that holds a figure of the kind asked for."""
+    for item in group:
+        figure = figure_for(item.span.text, asked)
+        if item.score >= group[0].score * _SENTENCE_NEAR and figure and figure.fits:
+            return [item, *(other for other in group if other is not item)]
+    return list(group)
+
+
+def _with_figure(parts: Sequence[str], asked: str) -> list[str]:
+    """Sentences with the figure that is asked for in bold; one that may be it, in the first."""
+    found = [figure_for(part, asked) for part in parts]
+    place = next((at for at, figure in enumerate(found) if figure and figure.fits), 0)
+    return [
+        in_bold(part, figure) if at == place and figure else part
+        for at, (part, figure) in enumerate(zip(parts, found, strict=True))
+    ]
 
 
 def _led(item: Evidence, offered: Mapping[int, Evidence]) -> list[Evidence] | None:
@@ -279,15 +314,18 @@ class ExtractiveBackend:
     def write(self, task: WritingTask) -> Generator[str, None, Usage]:
         """Yield the answer line by line."""
         kind = task.question.kind
-        groups = _chosen(task)
+        chosen = _chosen(task)
+        groups = chosen.groups
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)
-        elif kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
+        elif kind in (QuestionKind.LIST, QuestionKind.OVERVIEW) and len(groups) > 1:
             yield from self._listed(groups, _SENTENCES[kind])
         else:
             asked = task.question.standalone if kind is QuestionKind.NUMBER else None
             sentences = _SENTENCES[kind]
-            if _namesakes(groups, task.question.standalone):
+            if kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
+                sentences = _SENTENCES_OF_THE_ONLY_PAPER
+            if chosen.namesakes:
                 yield "Several papers here go by that name:\n\n"
                 sentences = min(2, sentences)
             yield from self._sections(groups, sentences, asked)
@@ -320,9 +358,10 @@ class ExtractiveBackend:
                     said = any(pattern.search(item.span.text) for item in _own_work(group))
                     cells.append(SEE_ABOVE if said else NOT_STATED)
                     continue
-                item = fitting[0]
-                told.add(item.n)
+                item = next((i for i in fitting if not standing_alone(i.span.text)[1]), fitting[0])
                 run = _led(item, {other.ordinal: other for other in group}) or [item]
+                run = [part for part in run if part.n not in told]
+                told.update(part.n for part in run)
                 words = [standing_alone(run[0].span.text)[0]]
                 words += [quoted(part.span.text) for part in run[1:]]
                 cells.append(
@@ -333,36 +372,16 @@ class ExtractiveBackend:
             if any(cell.endswith("]") for cell in cells):
                 yield f"| {aspect} | " + " | ".join(cells) + " |\n"
 
-    @staticmethod
-    def _with_figure(text: str, question: str) -> str:
-        """The sentence with the figure that answers the question in bold, if one stands out.
-
-        The figure with the unit asked for and most of the question's words around it.
-        """
-        asked = {word.lower() for word in re.findall(r"[A-Za-z]{3,}", question)}
-        wanted = [unit for cue, unit in _UNIT_CUES if cue.search(question)]
-        best: tuple[float, int, int] | None = None
-        for match in _FIGURE.finditer(text):
-            around = text[max(0, match.start() - 60) : match.end() + 60]
-            near = {word.lower() for word in re.findall(r"[A-Za-z]{3,}", around)}
-            score = len(asked & near) + 2.0 * any(unit.search(match.group()) for unit in wanted)
-            if best is None or score > best[0]:
-                best = (score, match.start(), match.end())
-        if best is None or best[0] <= 0:
-            return text
-        figure = text[best[1] : best[2]].rstrip()
-        return f"{text[: best[1]]}**{figure}**{text[best[1] + len(figure) :]}"
-
     def _sections(
-        self, groups: Sequence[Sequence[Evidence]], sentences: int, figure_for: str | None
+        self, groups: Sequence[Sequence[Evidence]], sentences: int, asked: str | None
     ) -> Iterator[str]:
-        """A heading and sentences for each paper; the first figure asked for is in bold."""
-        for place, group in enumerate(groups):
+        """A heading and sentences for each paper; the figure that is asked for is in bold."""
+        for group in groups:
             yield f"**{group[0].paper.title}**\n\n"
-            for at, part in enumerate(self._sentences(group, sentences)):
-                if figure_for and place == 0 and at == 0:
-                    part = self._with_figure(part, figure_for)
-                yield part + " "
+            told = _figure_first(group, asked) if asked else group
+            parts = list(self._sentences(told, sentences))
+            for part in _with_figure(parts, asked) if asked else parts:
+                yield f"{part} "
             yield "\n\n"
 
     def _sentences(self, group: Sequence[Evidence], most: int) -> Iterator[str]:

@@ -347,8 +347,16 @@ def says_no_answer(text: str) -> bool:
 
     Models like to add a reason after it: that still is no answer.
     """
-    words = re.sub(r"[^a-z]+", " ", text.casefold()).strip()
-    return words.startswith(NO_ANSWER.casefold())
+    return _letters(text).startswith(NO_ANSWER.casefold())
+
+
+def may_say_no_answer(start: str) -> bool:
+    """Whether a reply that begins like that says ``NO_ANSWER``, or still may."""
+    return says_no_answer(start) or NO_ANSWER.casefold().startswith(_letters(start))
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W\d_]+", " ", text.casefold()).lstrip()
 
 
 def tells_a_model(text: str) -> bool:

@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.abc import Traversable
 from importlib.resources import files
 from itertools import islice
@@ -43,6 +44,8 @@ _AHEAD = 128
 """Passages read ahead to sort by length, against padding; bounded, so that memory stays small."""
 _BATCH_TOKENS = 512
 """Tokens in one forward pass: 256 to 1024 cost the same processor time, 2048 a third more."""
+_KEPT_QUESTIONS = 32
+"""Questions whose vectors are kept: 1.5 KB each."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -146,6 +149,8 @@ class MiniLM:
         self._lock = threading.Lock()
         self._tokenizer: Tokenizer | None = None
         self._session: Any = None
+        # A search and the choice of sentences after it ask for the same question.
+        self._question = lru_cache(_KEPT_QUESTIONS)(self._embed_question)
         self.max_tokens: int = window - _SPECIAL
         digest = hashlib.sha256("".join(sorted(self._sums.values())).encode()).hexdigest()
         self.fingerprint: str = f"all-MiniLM-L6-v2-int8/{window}:{digest[:12]}"
@@ -175,8 +180,13 @@ class MiniLM:
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of questions, shape (n, 384), in the order given; (0, 384) for none."""
+        if len(texts) == 1:
+            return np.stack([self._question(texts[0])])
         found = [item.passage for item in self.embed_passages(PassageInput(text) for text in texts)]
         return np.stack(found) if found else np.zeros((0, self.dimensions), np.float32)
+
+    def _embed_question(self, text: str) -> NDArray[np.float32]:
+        return next(self.embed_passages([PassageInput(text)])).passage
 
     def embed_passages(self, passages: Iterable[PassageInput]) -> Iterator[PassageVectors]:
         """Vectors of passages and their sentences, in the order given.
