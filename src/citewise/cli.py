@@ -585,6 +585,7 @@ def _keep(answer: Answer, args: argparse.Namespace) -> None:
 def _stream(assistant: object, question: str, args: argparse.Namespace) -> Answer:
     """Print an answer as it comes, then its sources; returns it."""
     from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
+    from citewise.answering.plain import marked  # noqa: PLC0415
     from citewise.types import Done, SentenceReady, Working  # noqa: PLC0415
 
     assert isinstance(assistant, Assistant)
@@ -599,7 +600,7 @@ def _stream(assistant: object, question: str, args: argparse.Namespace) -> Answe
         elif isinstance(event, Done):
             if shown.strip() and event.answer.text.strip() != shown.strip():
                 _say("\n\nThe answer after the check:\n")
-                sys.stdout.write(_marked(event.answer))
+                sys.stdout.write(_terminal(marked(event.answer), None))
             _sources(event.answer, args)
             return event.answer
     raise CitewiseError("The answer ended before it was complete.")
@@ -607,35 +608,13 @@ def _stream(assistant: object, question: str, args: argparse.Namespace) -> Answe
 
 def _terminal(text: str, sentence: Sentence | None) -> str:
     """A piece of an answer for a terminal: bold where Markdown says so, doubts marked."""
-    from citewise.types import Verdict  # noqa: PLC0415 - see _ask
+    from citewise.answering.plain import spoken  # noqa: PLC0415 - see _ask
 
     bold = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    parts = _showable(text, sys.stdout).split("**")
-    plain = "".join(
+    parts = _showable(spoken(text, sentence), sys.stdout).split("**")
+    return "".join(
         part if at % 2 == 0 else f"{bold[0]}{part}{bold[1]}" for at, part in enumerate(parts)
     )
-    if sentence is not None and sentence.verdict is not Verdict.SUPPORTED:
-        gap = plain[len(plain.rstrip()) :]
-        plain = f"{plain.rstrip()}{_showable(_doubt(sentence), sys.stdout)}{gap}"
-    return plain
-
-
-def _doubt(sentence: Sentence) -> str:
-    reasons = f": {'; '.join(sentence.reasons)}" if sentence.reasons else ""
-    return f" (?{sentence.verdict.value}{reasons})"
-
-
-def _marked(answer: Answer) -> str:
-    """A whole answer for a terminal, its doubtful sentences marked as they are while it streams."""
-    from citewise.types import Verdict  # noqa: PLC0415 - see _ask
-
-    text = answer.text
-    for sentence in answer.sentences:
-        if sentence.verdict is not Verdict.SUPPORTED:
-            place = re.search(re.escape(sentence.text) + r"(?: \[\d+\])*", text)
-            end = place.end() if place else len(text)
-            text = text[:end] + _doubt(sentence) + text[end:]
-    return _terminal(text, None)
 
 
 def _sources(answer: Answer, args: argparse.Namespace) -> None:

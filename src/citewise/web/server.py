@@ -14,7 +14,7 @@ from citewise.errors import CitewiseError, PortInUseError, UsageError
 from citewise.web import theme
 from citewise.web.auth import USER, Door, check_reach, user_of
 from citewise.web.context import Asks, PageContext
-from citewise.web.guard import Guard
+from citewise.web.guard import Guard, Places
 
 if TYPE_CHECKING:
     import uvicorn
@@ -64,6 +64,7 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
     from fastapi import FastAPI  # noqa: PLC0415  # comes with gradio
     from fastapi.middleware.cors import CORSMiddleware  # noqa: PLC0415
 
+    from citewise.web import openai_door  # noqa: PLC0415
     from citewise.web.page import build_page  # noqa: PLC0415
 
     page = build_page(PageContext((assistant,), user_of=user_of))
@@ -81,6 +82,9 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
     def healthz() -> dict[str, str]:
         """Whether the server answers."""
         return {"status": "ok"}
+
+    places = Places()
+    app.router.routes.extend(openai_door.routes(assistant, places))
 
     mounted: FastAPI = gr.mount_gradio_app(
         app,

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from citewise.errors import CitewiseError
 from citewise.types import Answer, Done, Event, Message, SentenceReady, Working
@@ -17,6 +18,7 @@ from citewise.web import render
 from citewise.web.context import Asks
 
 log = logging.getLogger("citewise")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +142,17 @@ def _finished(assistant: Asks, answer: Answer, turn: str) -> str:
     )
 
 
-async def in_thread(steps: Iterator[Talk]) -> AsyncIterator[Talk]:
+async def in_thread(steps: Iterator[T]) -> AsyncIterator[T]:
     """Run ``steps`` in a thread of its own.
 
     Giving up here returns at once, even while a language model keeps the thread waiting; the
     thread then ends, and closes its stream, at its next step.
     """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[Talk | BaseException | None] = asyncio.Queue()
+    queue: asyncio.Queue[T | BaseException | None] = asyncio.Queue()
     given_up = threading.Event()
 
-    def put(item: Talk | BaseException | None) -> None:
+    def put(item: T | BaseException | None) -> None:
         if not given_up.is_set():
             loop.call_soon_threadsafe(queue.put_nowait, item)
 
