@@ -811,21 +811,30 @@ def _eval(args: argparse.Namespace) -> int:
     from citewise.evaluation import commands  # noqa: PLC0415 - slow to import
 
     config = _config(args)
-    outcome = commands.run(
-        args.words,
-        commands.Options(
-            split=args.split,
-            backend=config.backend,
-            prices=config.prices,
-            out=Path(args.out) if args.out else None,
-            gate=args.gate,
-            limit=args.limit,
-            judge=args.judge,
-            # The sample papers, unless another library is named for this very call.
-            library=Path(args.library) if args.library else None,
-            on_done=_counting(args, "questions"),
-        ),
-    )
+    try:
+        outcome = commands.run(
+            args.words,
+            commands.Options(
+                split=args.split,
+                backend=config.backend,
+                prices=config.prices,
+                out=Path(args.out) if args.out else None,
+                gate=args.gate,
+                limit=args.limit,
+                judge=args.judge,
+                # The sample papers, unless another library is named for this very call.
+                library=Path(args.library) if args.library else None,
+                on_done=_counting(args, "done"),
+                say=None if args.quiet else _warn,
+            ),
+        )
+    except KeyboardInterrupt:
+        _warn(
+            "\nWhat was measured is kept: the same command goes on where it stopped."
+            if args.out
+            else "\nNothing was kept; with --out DIR a run goes on where it was stopped."
+        )
+        raise
     if args.json:
         _print_json(outcome.summary)
     else:

@@ -102,12 +102,12 @@ def test_files_are_checked(tmp_path: Path) -> None:
 
 
 def test_the_published_table_is_what_the_files_give() -> None:
-    made = main([str(JUDGEMENTS / f"judge{n}.jsonl") for n in (1, 2)])
+    made = main([str(JUDGEMENTS / f"judge{n}.jsonl") for n in (1, 2, 3)])
     page = (JUDGEMENTS.parent / "JUDGEMENTS.md").read_text("utf-8")
     for line in made.splitlines():
         if line.startswith("| "):
             assert line in page
-    for n in (1, 2):
+    for n in (1, 2, 3):
         lines = (JUDGEMENTS / f"judge{n}.jsonl").read_text("utf-8").splitlines()
         assert len(lines) == 60
         assert {key for line in lines for key in json.loads(line)} == {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from tests.support.openai_server import OpenAIServer
+from tests.support.openai_server import OpenAIServer, failing, then_silence
 
-from citewise.errors import UsageError
+from citewise.errors import BackendError, UsageError
 from citewise.evaluation.commands import Options, run
 from citewise.evaluation.datasets import load
 from citewise.library.embedding import MiniLM
@@ -211,3 +213,73 @@ def test_the_command_does_all_this(finished: Path) -> None:
         check=True,
     )
     assert json.loads(done.stdout)["questions"] == 6
+
+
+def test_an_interrupted_command_goes_on_where_it_stopped(
+    finished: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C in the middle of the third answer; then the same command again."""
+    file, out = finished / "questions.jsonl", tmp_path / "out"
+    with OpenAIServer([*["All is well [1]."] * 5, then_silence("And so", 30)]) as server:
+        words = ["eval", "questions", str(file), "--library", str(folder), "--out", str(out)]
+        words += ["--backend", server.spec()]
+        command = [sys.executable, "-m", "citewise", *words]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 80
+        while len(server.requests) < 6 and time.monotonic() < until:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=30)[1]
+        assert running.returncode == 130, said
+        assert "goes on where it stopped" in said
+        assert "Traceback" not in said
+        before = _lines(out / "results.jsonl")
+        assert len(before) >= 2
+        server.script = "All is well [1]."
+        run(
+            ["questions", str(file)],
+            Options(library=folder, out=out, backend=server.spec()),
+        )
+    after = _lines(out / "results.jsonl")
+    assert len(after) == 6
+    # What was answered before is kept as it was, with its latency.
+    assert after[: len(before)] == before
+
+
+def test_all_goes_on_with_the_part_that_is_missing(
+    finished: Path, folder: Path, tmp_path: Path
+) -> None:
+    options = Options(
+        split=str(finished / "questions.jsonl"), library=folder, out=tmp_path, limit=3
+    )
+    run(["all"], options)
+    first = (tmp_path / "questions" / "results.jsonl").read_text("utf-8")
+    assert "retrieval" in (tmp_path / "RESULTS.md").read_text("utf-8")
+    # Cut off in its second part: the answers are kept as they are, with their latencies.
+    (tmp_path / "summary.json").unlink()
+    (tmp_path / "retrieval" / "summary.json").unlink()
+    summary = run(["all"], options).summary
+    assert (tmp_path / "questions" / "results.jsonl").read_text("utf-8") == first
+    assert summary["retrieval"]["questions"] == 3
+    run(["all"], options)
+    assert (tmp_path / "questions" / "results.jsonl").read_text("utf-8") != first
+
+
+def test_a_judge_that_fails_costs_no_answer(finished: Path, folder: Path, tmp_path: Path) -> None:
+    file = str(finished / "questions.jsonl")
+    with OpenAIServer(["SUPPORTED", failing(401)]) as server:
+        options = Options(library=folder, out=tmp_path, judge=server.spec(), limit=3)
+        with pytest.raises(BackendError):
+            run(["questions", file], options)
+        answers = (tmp_path / "results.jsonl").read_text("utf-8")
+        asked = len(server.requests)
+        server.script = "SUPPORTED"
+        summary = run(["questions", file], options).summary
+    assert (tmp_path / "results.jsonl").read_text("utf-8") == answers
+    assert summary["judge"]["figures"]["support"]["value"] == 1.0
+    assert len(server.requests) - asked == summary["judge"]["usage"]["calls"] - 1
+    assert not (tmp_path / "judge.jsonl").exists()
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text("utf-8").splitlines() if file.exists() else []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
-from tests.support.openai_server import OpenAIServer, Seen, replying
+from tests.support.openai_server import Behaviour, OpenAIServer, Seen, failing, replying
 
 from citewise import prompts
 from citewise.errors import BackendError, PromptError, UsageError
@@ -125,7 +127,7 @@ def test_a_run_is_judged_and_its_rate_corrected() -> None:
     assert "nothing more" in judge_text(unmeasured)
     assert found["label"] == "measured"
     # Half of the ten sentences are backed; a question that failed scores 0 and does not vanish.
-    assert found["figures"]["support"]["value"] == found["support_corrected"] == 0.5
+    assert found["figures"]["support"]["value"] == found["support_corrected"]["value"] == 0.5
     assert found["figures"]["support"]["n"] == 10
     assert found["figures"]["citation_recall"]["value"] == pytest.approx(5 * 0.5 / 6, abs=1e-4)
     assert found["figures"]["citation_recall"]["n"] == 6
@@ -142,3 +144,55 @@ def test_who_cannot_judge_is_refused() -> None:
         judge = judge_from(server.spec())
         with pytest.raises(BackendError):
             judge("c", ["e"], "t")
+
+
+def test_a_judge_that_was_cut_off_is_not_asked_twice(tmp_path: Path) -> None:
+    memory = tmp_path / "judge.jsonl"
+    script: list[str | Behaviour] = ["SUPPORTED", "NOT SUPPORTED", failing(401)]
+    with OpenAIServer(script) as server:
+        first = judge_from(server.spec(), memory=memory)
+        with pytest.raises(BackendError):
+            measure(first, PAIRS)
+    memory.write_text(memory.read_text("utf-8") + '{"key": "torn', "utf-8")
+    with OpenAIServer(replying(honest)) as server:
+        spec = f"openai-compatible:small@{server.url}"
+        other = judge_from(spec, memory=memory)
+        assert measure(other, PAIRS).n == 20
+        # Another address is another judge.
+        assert len(server.requests) == 20
+        again = judge_from(spec, memory=memory)
+        assert measure(again, PAIRS).kappa == measure(other, PAIRS).kappa
+        assert len(server.requests) == 20
+        assert again.usage == other.usage
+        again.forget()
+        assert not memory.exists()
+
+
+def test_a_judge_that_errs_is_corrected_by_its_errors() -> None:
+    """It passes every third claim that is not backed; of the answers' sentences half are backed."""
+
+    def lenient(request: Seen) -> str:
+        turn = request.last_user_turn
+        passes = re.search(r"\b(\d+) (?:\d+ )?differs", turn)
+        wrong = passes is not None and int(passes[1]) % 3 == 0
+        return "SUPPORTED" if "agrees" in turn or wrong else "NOT SUPPORTED"
+
+    pairs = [
+        Pair(f"Claim {n}.", (f"Evidence {n} {'agrees' if at else 'differs'}.",), bool(at))
+        for n in range(30)
+        for at in (0, 1)
+    ]
+    rows = [row(f"q {n}", ["One.", "Two."]) for n in range(30)]
+    with OpenAIServer(replying(lenient)) as server:
+        judge = judge_from(server.spec())
+        quality = measure(judge, pairs)
+        found = judge_rows(rows, judge, quality)
+    assert (quality.sensitivity, round(quality.specificity, 3)) == (1.0, 0.667)
+    assert found["figures"]["support"]["value"] == pytest.approx(2 / 3, abs=0.01)
+    right = found["support_corrected"]
+    assert right["value"] == pytest.approx(0.5, abs=0.01)
+    assert right["low"] < 0.48 < 0.52 < right["high"]
+    # What is not known of the judge makes the interval wider than that of the answers.
+    said = found["figures"]["support"]
+    assert right["high"] - right["low"] > said["high"] - said["low"]
+    assert f"{right['value']:.3f} ({right['low']:.3f}" in judge_text(found)

@@ -19,7 +19,7 @@ from citewise.evaluation.datasets import (
     load,
     questions_sha256,
 )
-from citewise.evaluation.proof import faults, printed_in
+from citewise.evaluation.proof import faults, printed_in, table
 from citewise.sample import sample_folder
 from citewise.sources import read
 from citewise.types import Paper
@@ -112,6 +112,21 @@ def test_each_fault_is_found(change: dict[str, Any], fault: str) -> None:
     assert faults(GOOD, SMALL, allowed=["a"]) == []
     found = faults(replace(GOOD, **change), SMALL, allowed=["a"])
     assert any(fault in one for one in found), found
+
+
+def test_the_sets_are_shown_side_by_side(papers: dict[str, Paper]) -> None:
+    text, wrong = table({name: load(name) for name in SETS}, papers)
+    assert wrong == 0
+    assert "| near miss | 5 (17%) | 10 (10%) | 20 (10%) |" in text
+    assert "Papers that dev and test both name: 0." in text
+
+
+def test_a_faulty_set_is_counted_and_named() -> None:
+    broken = replace(GOOD, value=Value(28.0, "fps", 0.0))
+    text, wrong = table({"dev": [GOOD], "test": [broken]}, SMALL)
+    # One wrong value, and one paper on both sides.
+    assert wrong == 2
+    assert "- test: dev-900: the value is not in its span: 28 fps" in text
 
 
 def test_the_recorded_checksums_are_those_of_the_files() -> None:

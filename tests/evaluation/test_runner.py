@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from citewise.errors import BackendError, UsageError
+from citewise.errors import BackendError, BackendUnavailableError, UsageError
 from citewise.evaluation.datasets import Question, load
 from citewise.evaluation.runner import (
     Pair,
@@ -32,6 +32,7 @@ from citewise.types import (
     Message,
     Paper,
     Retrieved,
+    SearchResult,
     Sentence,
     Span,
     Support,
@@ -314,6 +315,58 @@ def test_a_run_that_was_cut_off_goes_on(papers: dict[str, Paper], tmp_path: Path
     assert ids == [question.id for question in questions]
     same = ("nugget_recall", "citation_f1", "rr", "words")
     assert [figures(resumed)[name] for name in same] == [figures(whole)[name] for name in same]
+
+
+def test_retrieval_and_check_go_on_too(sample_library: Library, tmp_path: Path) -> None:
+    class Counting:
+        asked = 0
+
+        def find(self, query: str, k: int) -> SearchResult:
+            self.asked += 1
+            return sample_library.find(query, k)
+
+    some = [q for q in DEV if q.answerable][:5]
+    queries = {q.id: q.standalone for q in some}
+    wanted = {q.id: q.required for q in some}
+    whole = run_retrieval(Counting(), queries, wanted, out=tmp_path / "r")
+    trec = (tmp_path / "r" / "run.trec").read_text("utf-8")
+    kept = (tmp_path / "r" / "results.jsonl").read_text("utf-8").splitlines()[:2]
+    for cut, left in (("\n".join(kept) + "\n" + kept[0][:30], 3), (None, 0)):
+        if cut is not None:
+            (tmp_path / "r" / "summary.json").unlink()
+            (tmp_path / "r" / "results.jsonl").write_text(cut, "utf-8")
+        second = Counting()
+        again = run_retrieval(second, queries, wanted, out=tmp_path / "r", fresh=False)
+        assert second.asked == left
+        assert again["figures"]["ndcg_at_10"] == whole["figures"]["ndcg_at_10"]
+        assert (tmp_path / "r" / "run.trec").read_text("utf-8") == trec
+    third = Counting()
+    run_retrieval(third, queries, wanted, out=tmp_path / "r")
+    assert third.asked == 5, "a finished run is made anew"
+
+    asked: list[str] = []
+
+    def yes(claim: str, evidence: Sequence[str]) -> Support:
+        asked.append(claim)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return Support(1.0, Verdict.SUPPORTED)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_check(PAIRS, check=yes, out=tmp_path / "c")
+    run_check(PAIRS, check=yes, out=tmp_path / "c")
+    assert len(asked) == 3 + 3
+    assert len((tmp_path / "c" / "results.jsonl").read_text("utf-8").splitlines()) == len(PAIRS)
+
+
+def test_who_fails_on_and_on_is_not_asked_any_more(
+    papers: dict[str, Paper], tmp_path: Path
+) -> None:
+    with pytest.raises(BackendUnavailableError, match=r"3 questions in a row.*the server is down"):
+        run_questions(Fails(papers), DEV, tmp_path, papers=papers.values(), give_up_after=3)
+    mended = Perfect(papers)
+    run_questions(mended, DEV[:4], tmp_path, papers=papers.values())
+    assert len(mended.asked) == 4
 
 
 @pytest.mark.parametrize("change", ["finished", "identity", "papers"])

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.openai_server import OpenAIServer, endless
+from tests.support.openai_server import OpenAIServer, endless, failing
 
 from citewise.errors import UnknownBackendError, UsageError
 from citewise.evaluation import runs
@@ -71,15 +71,29 @@ def test_a_run_is_cancelled_while_a_model_writes_and_goes_on_later(
     # What was answered is not asked again, as long as the backend is the same.
     rest = runs.start("first", library=sample_library, limit=4, folder=tmp_path, name="resumed")
     rest.wait(60)
-    lines = (rest.folder / "results.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in (rest.folder / "results.jsonl").open(encoding="utf-8")]
     (rest.folder / "summary.json").unlink()
-    kept = {**json.loads(lines[0]), "error": "kept from before"}
-    (rest.folder / "results.jsonl").write_text(json.dumps(kept) + "\n", "utf-8")
-    assert runs.listed(tmp_path)[0].done in (0, 1)
+    # The third one failed, and the last was never asked.
+    kept = [{**rows[0], "answer": {**rows[0]["answer"], "id": "kept"}}, rows[1], rows[2]]
+    kept[2] = {**rows[2], "answer": None, "error": "the server was down"}
+    (rest.folder / "results.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in kept), "utf-8"
+    )
+    assert next(i.done for i in runs.listed(tmp_path) if i.name == "resumed") == 3
     more = runs.start("first", library=sample_library, limit=4, folder=tmp_path, name="resumed")
     assert more.wait(60) == "done"
-    rows = runs.load("resumed", tmp_path).rows
-    assert [row["error"] for row in rows] == ["kept from before", None, None, None]
+    again = runs.load("resumed", tmp_path).rows
+    assert again[0]["answer"]["id"] == "kept"
+    assert [row["error"] for row in again] == [None] * 4
+
+
+def test_a_server_that_is_down_ends_the_run(sample_library: Library, tmp_path: Path) -> None:
+    with OpenAIServer(failing(401)) as server:
+        run = runs.start("first", library=sample_library, backend=server.spec(), folder=tmp_path)
+        assert run.wait(60) == "failed"
+    assert "5 questions in a row" in (run.error or "")
+    # Not thirty: those that cannot even be searched for are not asked of the model.
+    assert len(server.requests) < 12
 
 
 def test_what_goes_wrong_is_said(sample_library: Library, tmp_path: Path) -> None:

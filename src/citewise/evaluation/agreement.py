@@ -4,17 +4,19 @@ A judgement file holds one question a line: ``{"question_id", "answerable", "lab
 label}}``; the label 2 is a paper that a right answer needs, 1 one that may be cited, 0 one that
 does not help.
 
-``python -m citewise.evaluation.agreement eval/judgements/judge1.jsonl
-eval/judgements/judge2.jsonl`` prints the table of eval/JUDGEMENTS.md.
+``python -m citewise.evaluation.agreement eval/judgements/judge*.jsonl`` prints the table of
+eval/JUDGEMENTS.md.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -203,25 +205,29 @@ def table(named: Sequence[tuple[str, Sequence[Agreement]]]) -> str:
 
 
 def main(files: Sequence[str]) -> str:
-    """The table for two judgement files and our gold, and the ids of disputed questions."""
-    if len(files) != 2:
-        raise UsageError("give two judgement files")
-    first, second = (load_judgements(Path(file)) for file in files)
-    gold = gold_as_judge([*load("dev"), *load("test")], first)
-    text = table(
-        [
-            ("1 and 2", agreements(first, second)),
-            ("1 and gold", agreements(first, gold)),
-            ("2 and gold", agreements(second, gold)),
-        ]
-    )
-    against = disputed(gold, (first, second))
-    lines = [f"{name}: {', '.join(points)}" for name, points in sorted(against.items())]
-    return (
-        text
-        + f"\nBoth judges against our gold: {len(against)} questions.\n"
-        + "".join(f"- {line}\n" for line in lines)
-    )
+    """The table for two or more judgement files and our gold, and what is disputed.
+
+    A judge is called by the number in its file's name, else by its place. Raises UsageError for
+    fewer than two files, or one that is malformed.
+    """
+    if len(files) < 2:
+        raise UsageError("give two judgement files or more")
+    judges = {_called(file, at): load_judgements(Path(file)) for at, file in enumerate(files, 1)}
+    gold = gold_as_judge([*load("dev"), *load("test")], next(iter(judges.values())))
+    pairs = [(f"{a} and {b}", agreements(judges[a], judges[b])) for a, b in combinations(judges, 2)]
+    text = table([*pairs, *((f"{a} and gold", agreements(judges[a], gold)) for a in judges)])
+    for a, b in combinations(judges, 2):
+        against = disputed(gold, (judges[a], judges[b]))
+        text += f"\nBoth {a} and {b} against our gold: {len(against)} questions.\n"
+        text += "".join(
+            f"- {name}: {', '.join(found)}\n" for name, found in sorted(against.items())
+        )
+    return text
+
+
+def _called(file: str, place: int) -> str:
+    number = re.search(r"(\d+)$", Path(file).stem)
+    return number[1] if number else str(place)
 
 
 if __name__ == "__main__":

@@ -256,13 +256,15 @@ def run_baselines(
     backend: str = "extractive",
     on_progress: Callable[[int, int], None] | None = None,
     identity: Mapping[str, object] | None = None,
+    fresh: bool = True,
 ) -> Json:
     """Run citewise and its baselines over the same questions; the summaries side by side.
 
     Retrieval over the answerable questions: citewise's own search, BM25, dense, fusion and, where
     it is installed, llama-index. Answers over all questions: citewise and the three most similar
     sentences. Each run is written into a folder of its own in ``out``, so that ``eval compare`` can
-    take any two. Raises UsageError for a system that is not in TITLES.
+    take any two; what was finished before is taken as it is unless ``fresh``. Raises UsageError for
+    a system that is not in TITLES.
     """
     strange = sorted(set(systems) - TITLES.keys())
     if strange:
@@ -300,6 +302,7 @@ def run_baselines(
             out=out / f"retrieval-{name}" if out else None,
             on_progress=on_progress,
             identity={**(identity or {}), "system": name},
+            fresh=fresh,
         )
         _write(made["retrieval"][name], out, f"retrieval-{name}")
     for name in systems:
@@ -317,6 +320,7 @@ def run_baselines(
             out / f"answers-{name}" if out else None,
             on_progress,
             identity={**(identity or {}), "backend": label},
+            fresh=fresh,
         ).summary
         _write(made["answers"][name], out, f"answers-{name}")
     made["notes"] = notes

@@ -17,14 +17,18 @@ from citewise.evaluation.datasets import SETS, load, questions_sha256
 from citewise.evaluation.runner import (
     EvaluationOutcome,
     OnDone,
+    SecondJudge,
     evaluate,
     load_pairs,
+    log_test_run,
     sample_library,
 )
 from citewise.library.library import Library
 from citewise.types import Json, Price
 
 _DRAFTS = 40
+_MEMORY = "judge.jsonl"
+"""Keeps a judge's verdicts until it has given them all."""
 _ABSTENTION = ("answered", "over_refusal", "abstained_near_miss", "abstained_off_topic",
                "abstention_precision", "abstention_recall", "calibration_error", "aurc",
                "failed")  # fmt: skip
@@ -47,6 +51,8 @@ class Options:
     library: Path | None = None
     """Folder of the library that is asked; the sample papers when it is None."""
     on_done: OnDone | None = field(default=None, repr=False)
+    say: Callable[[str], None] | None = field(default=None, repr=False)
+    """Told what takes long before it begins."""
 
 
 def run(words: Sequence[str], options: Options = Options()) -> EvaluationOutcome:
@@ -73,21 +79,45 @@ def run(words: Sequence[str], options: Options = Options()) -> EvaluationOutcome
 
 
 def _measured(
-    name: str, options: Options, *, split: str | None = None, out: Path | None = None
+    name: str,
+    options: Options,
+    *,
+    split: str | None = None,
+    out: Path | None = None,
+    fresh: bool = True,
 ) -> EvaluationOutcome:
-    second = judge.judge_from(options.judge, options.prices) if options.judge else None
+    folder = out or options.out
+    if options.judge and folder is not None and (folder / _MEMORY).exists():
+        # The questions were answered; the judge was cut off.
+        fresh = False
     with _library(options) as library:
         return evaluate(
             name,
             split=split or options.split,
             backend=backend_from(options.backend, prices=options.prices),
-            out=out or options.out,
+            out=folder,
             gate=options.gate,
             limit=options.limit,
-            second=None if second is None else lambda rows: judge.judge_rows(rows, second),
+            second=_second(options, folder),
             library=library,
             on_done=options.on_done,
+            fresh=fresh,
+            say=options.say,
         )
+
+
+def _second(options: Options, folder: Path | None) -> SecondJudge | None:
+    if not options.judge:
+        return None
+    memory = folder / _MEMORY if folder is not None else None
+    second = judge.judge_from(options.judge, options.prices, memory)
+
+    def looks(rows: Sequence[Json]) -> Json:
+        found = judge.judge_rows(rows, second, on_progress=options.on_done)
+        second.forget()
+        return found
+
+    return looks
 
 
 def _questions(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
@@ -119,18 +149,31 @@ def _abstention(_: Sequence[str], options: Options) -> EvaluationOutcome:
 def _all(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
     parts = ["questions", "retrieval", *arguments]
     names = ["questions", "retrieval", "check"]
+    whole = options.out / "summary.json" if options.out else None
+    # Cut off, it goes on with the part that is missing; finished, it is made anew.
+    fresh = whole is None or whole.exists()
+    if whole is not None:
+        whole.unlink(missing_ok=True)
     done = [
-        _measured(part, options, out=options.out / name if options.out else None)
+        _measured(part, options, out=options.out / name if options.out else None, fresh=fresh)
         for part, name in zip(parts, names, strict=False)
     ]
-    return EvaluationOutcome(
+    outcome = EvaluationOutcome(
         "\n\n".join(outcome.text for outcome in done),
         {"what": "all", **{n: o.summary for n, o in zip(names, done, strict=False)}},
         tuple(failure for outcome in done for failure in outcome.failures),
     )
+    if options.out is not None:
+        report.write_all([o.summary for o in done], outcome.summary, options.out)
+    return outcome
 
 
 def _baselines(_: Sequence[str], options: Options) -> EvaluationOutcome:
+    # As in _all.
+    whole = options.out / "summary.json" if options.out else None
+    fresh = whole is None or whole.exists()
+    if whole is not None:
+        whole.unlink(missing_ok=True)
     with _library_or_sample(options) as library:
         library.warm()
         summary = baselines.run_baselines(
@@ -146,7 +189,11 @@ def _baselines(_: Sequence[str], options: Options) -> EvaluationOutcome:
                 "library": library.fingerprint,
                 "encoder": library.embedder.fingerprint,
             },
+            fresh=fresh,
         )
+    if options.split == "test":
+        for run in (*summary["retrieval"].values(), *summary["answers"].values()):
+            log_test_run(run)
     if options.out is not None:
         report.write(summary, options.out)
     return EvaluationOutcome(report.side_by_side(summary), summary)
@@ -169,11 +216,7 @@ def _export(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
 
 def _page(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
     with _library(options) as library:
-        titles = (
-            {paper.id: paper.title for paper in library.papers()}
-            if library is not None
-            else page.sample_titles()
-        )
+        titles = page.sample_titles() if library is None else _titles(library)
     file = page.write(Path(arguments[0]), titles)
     return EvaluationOutcome(str(file), {"what": "page", "file": str(file)})
 
@@ -183,7 +226,7 @@ def _judge(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
         raise UsageError("Name the judge: --judge openai-compatible:MODEL@URL.")
     folder = Path(arguments[0])
     rows = report.read_results(folder)
-    model = judge.judge_from(options.judge, options.prices)
+    model = judge.judge_from(options.judge, options.prices, folder / _MEMORY)
     quality = None
     if len(arguments) > 1:
         quality = judge.measure(
@@ -194,6 +237,9 @@ def _judge(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
         "judge": judge.judge_rows(rows, model, quality, options.on_done),
     }
     report.write(summary, folder)
+    model.forget()
+    with _library(options) as library:
+        page.write(folder, page.sample_titles() if library is None else _titles(library))
     return EvaluationOutcome(report.judge_text(summary["judge"]), summary["judge"])
 
 
@@ -264,6 +310,10 @@ def _adopt(arguments: Sequence[str], _: Options) -> EvaluationOutcome:
     )
 
 
+def _titles(library: Library) -> dict[str, str]:
+    return {paper.id: paper.title for paper in library.papers()}
+
+
 @contextmanager
 def _library(options: Options) -> Iterator[Library | None]:
     if options.library is None:
@@ -279,7 +329,7 @@ def _library_or_sample(options: Options) -> Iterator[Library]:
         if opened is not None:
             yield opened
             return
-    with sample_library() as opened:
+    with sample_library(options.say) as opened:
         yield opened
 
 

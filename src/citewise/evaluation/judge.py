@@ -8,10 +8,12 @@ parts fit together and say nothing about answers.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ from citewise.backends.writing import (
 from citewise.errors import UsageError
 from citewise.evaluation.agreement import cohen_kappa
 from citewise.evaluation.datasets import question_of
-from citewise.evaluation.measures import Figure, alce, balanced_accuracy, bootstrap
+from citewise.evaluation.measures import SEED, Figure, alce, balanced_accuracy, bootstrap
 from citewise.evaluation.report import MEASURED, PLUMBING
 from citewise.evaluation.runner import Pair
 from citewise.types import Json, Price, Usage, sha256_of
@@ -48,10 +50,15 @@ class ModelJudge:
     counted in ``unreadable``.
     """
 
-    def __init__(self, model: ChatModel, price: Price | None = None) -> None:
+    def __init__(
+        self, model: ChatModel, price: Price | None = None, memory: Path | None = None
+    ) -> None:
+        """``memory``: a file that keeps each verdict as it is given, for a run that is cut off."""
         self._model = model
         self._price = price
+        self._memory = memory
         self._known: dict[str, bool] = {}
+        self._remembered = _read_memory(memory)
         self.unreadable = 0
         """Replies that were no verdict."""
         self.usage = Usage()
@@ -72,27 +79,61 @@ class ModelJudge:
         text = prompts.load(PROMPT).render(
             context=_data(context), claim=_data(claim), evidence="\n".join(map(_data, evidence))
         )
-        key = sha256_of(text)
+        key = sha256_of(f"{self.name}\n{text}")
         if key not in self._known:
-            turns = (ChatTurn("user", text),)
-            reply, usage = collect(drop_thoughts(self._model.stream(turns, max_tokens=_TOKENS)))
+            verdict, usage = self._remembered.get(key) or self._asked(key, text)
             self.usage += usage if self._price is None else self._price.paid(usage)
-            verdict = verdict_of(reply)
             self.unreadable += verdict is None
             self._known[key] = bool(verdict)
         return self._known[key]
 
+    def _asked(self, key: str, text: str) -> tuple[bool | None, Usage]:
+        turns = (ChatTurn("user", text),)
+        reply, usage = collect(drop_thoughts(self._model.stream(turns, max_tokens=_TOKENS)))
+        verdict = verdict_of(reply)
+        if self._memory is not None:
+            tokens = [usage.prompt_tokens, usage.completion_tokens, usage.calls]
+            line = json.dumps({"key": key, "verdict": verdict, "tokens": tokens})
+            with self._memory.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        return verdict, usage
 
-def judge_from(spec: str, prices: Mapping[str, Price] | None = None) -> ModelJudge:
+    def forget(self) -> None:
+        """Remove what was kept for a run that is cut off: it has come to its end."""
+        if self._memory is not None:
+            self._memory.unlink(missing_ok=True)
+
+
+def _read_memory(file: Path | None) -> dict[str, tuple[bool | None, Usage]]:
+    found: dict[str, tuple[bool | None, Usage]] = {}
+    if file is None or not file.is_file():
+        return found
+    text = file.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        # The next line must not join a torn one.
+        file.write_text(text + "\n", encoding="utf-8")
+    for line in text.split("\n"):
+        try:
+            row = json.loads(line)
+            found[row["key"]] = (row["verdict"], Usage(*row["tokens"]))
+        except (ValueError, KeyError, TypeError):
+            # A torn last line.
+            continue
+    return found
+
+
+def judge_from(
+    spec: str, prices: Mapping[str, Price] | None = None, memory: Path | None = None
+) -> ModelJudge:
     """The judge for a backend's name, such as ``openai-compatible:MODEL@URL``.
 
-    ``prices``: what models cost, by backend's name. Raises UsageError when the backend is no
-    language model, or there is none of that name.
+    ``prices``: what models cost, by backend's name; ``memory``: see ModelJudge. Raises UsageError
+    when the backend is no language model, or there is none of that name.
     """
     backend = backend_from(spec, prices=prices)
     if not isinstance(backend, ModelBackend):
         raise UsageError(f"{spec!r} cannot judge: give a language model, not {backend.name}")
-    return ModelJudge(backend.model, backend.price)
+    return ModelJudge(backend.model, backend.price, memory)
 
 
 def verdict_of(reply: str) -> bool | None:
@@ -116,6 +157,8 @@ class Quality:
     kappa: Figure
     """Cohen's kappa with the labels."""
     unreadable: int
+    backed: int = 0
+    """Pairs that people say are backed."""
 
     @property
     def label(self) -> str:
@@ -126,6 +169,7 @@ class Quality:
         """The fields by name; what cannot be had is null."""
         return {
             "n": self.n,
+            "backed": self.backed,
             "sensitivity": _rounded(self.sensitivity),
             "specificity": _rounded(self.specificity),
             "balanced_accuracy": self.balanced.to_dict(),
@@ -163,6 +207,7 @@ def measure(
         figure(lambda at: balanced_accuracy(verdicts[at], truth[at])),
         figure(lambda at: cohen_kappa(verdicts[at].tolist(), truth[at].tolist())),
         judge.unreadable - before,
+        int(truth.sum()),
     )
 
 
@@ -174,10 +219,35 @@ def corrected(rate: float, quality: Quality) -> float | None:
     chance, for then its rate says nothing. It holds as far as the judge errs on answers as it does
     on the pairs.
     """
-    gain = quality.sensitivity + quality.specificity - 1
+    value = _rogan_gladen(rate, quality.sensitivity, quality.specificity)
+    return None if math.isnan(value) else value
+
+
+def _rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float:
+    gain = sensitivity + specificity - 1
     if math.isnan(gain) or gain <= 0:
-        return None
-    return min(1.0, max(0.0, (rate + quality.specificity - 1) / gain))
+        return math.nan
+    return min(1.0, max(0.0, (rate + specificity - 1) / gain))
+
+
+def _shaken(
+    support: Callable[[NDArray[np.intp]], float], quality: Quality
+) -> Callable[[NDArray[np.intp]], float]:
+    """The corrected share of drawn rows, with sensitivity and specificity drawn anew too.
+
+    Both are known from few pairs only: each is drawn from the binomial distribution that its pairs
+    suggest, so that the interval holds what is not known of the judge beside what is not known of
+    the answers.
+    """
+    random = np.random.default_rng(SEED)
+    others = quality.n - quality.backed
+
+    def statistic(at: NDArray[np.intp]) -> float:
+        sensitivity = random.binomial(quality.backed, quality.sensitivity) / quality.backed
+        specificity = random.binomial(others, quality.specificity) / others
+        return _rogan_gladen(support(at), sensitivity, specificity)
+
+    return statistic
 
 
 def judge_rows(
@@ -223,17 +293,20 @@ def judge_rows(
         total = bottoms[at].sum()
         return float(tops[at].sum() / total) if total else math.nan
 
-    right = None
+    right: Figure | None = None
     if scores and not math.isnan(rate := support(everything)):
-        figures["support"] = Figure(rate, *bootstrap(support, clusters), int(bottoms.sum()))
-        right = corrected(rate, quality) if quality is not None else None
+        n = int(bottoms.sum())
+        figures["support"] = Figure(rate, *bootstrap(support, clusters), n)
+        value = corrected(rate, quality) if quality is not None else None
+        if quality is not None and value is not None:
+            right = Figure(value, *bootstrap(_shaken(support, quality), clusters), n)
     return {
         "model": judge.name,
         "prompt_sha256": prompts.load(PROMPT).sha256,
         "label": quality.label if quality is not None else PLUMBING,
         "agreement": quality.to_dict() if quality is not None else None,
         "figures": {name: figure.to_dict() for name, figure in figures.items()},
-        "support_corrected": _rounded(right) if right is not None else None,
+        "support_corrected": right.to_dict() if right is not None else None,
         "unreadable": judge.unreadable,
         "usage": judge.usage.to_dict(),
         "currency": judge.currency,

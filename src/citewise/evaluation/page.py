@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -32,6 +33,7 @@ from citewise.evaluation.measures import (
     risk_curve,
 )
 from citewise.evaluation.report import (
+    GROUPS,
     NOT_SHARES,
     cells,
     facts_of,
@@ -176,8 +178,25 @@ def _hash(text: str) -> str:
 
 
 def _figures(summary: Json) -> str:
+    figures: Json = summary["figures"]
+    grouped = {name for names in GROUPS.values() for name in names}
+    groups = {**GROUPS, "More": tuple(name for name in figures if name not in grouped)}
+    tables = "".join(
+        _table(title, {name: figures[name] for name in names if name in figures})
+        for title, names in groups.items()
+    )
+    return (
+        '<section><h2>Figures</h2><p class="note">95 % bootstrap intervals, questions about one '
+        "paper drawn together. Unanswered questions score zero.</p>"
+        f'<div class="groups">{tables}</div></section>'
+    )
+
+
+def _table(title: str, figures: Mapping[str, Json]) -> str:
+    if not figures:
+        return ""
     lines = []
-    for name, figure in summary["figures"].items():
+    for name, figure in figures.items():
         value, interval, n = cells(name, figure)
         share = name not in NOT_SHARES
         drawn = plots.interval_line(figure["value"], figure["low"], figure["high"]) if share else ""
@@ -186,11 +205,9 @@ def _figures(summary: Json) -> str:
             f"<td>{interval}</td><td>{n}</td></tr>"
         )
     return (
-        '<section><h2>Figures</h2><p class="note">95 % bootstrap intervals, questions about one '
-        "paper drawn together. Unanswered questions score zero.</p>"
-        '<div class="scroll"><table class="figures"><thead><tr><th>figure</th><th>value</th>'
-        "<th>0 to 1</th><th>95 % interval</th><th>n</th></tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table></div></section>"
+        f'<div class="scroll"><table class="figures"><thead><tr><th>{escape(title)}</th>'
+        "<th>value</th><th>0 to 1</th><th>95 % interval</th><th>n</th></tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
@@ -333,11 +350,18 @@ def _said(answer: Json | None) -> str:
     found = "".join(f"<li>{escape(str(paper['title']))}</li>" for paper in answer["retrieved"][:10])
     return (
         f'<div><h4>Answer <span class="small">confidence {answer["confidence"]:.2f}</span></h4>'
-        f'<div class="answer">{escape(answer["answer"])}</div>'
+        f'<div class="answer">{_BOLD.sub(_bold, escape(answer["answer"]))}</div>'
         + (f'<h4>Sentences</h4><ul class="plain">{sentences}</ul>' if sentences else "")
         + (f'<h4>Cited</h4><ul class="plain">{cited}</ul>' if cited else "")
         + f"<details><summary>Retrieved</summary><ol>{found}</ol></details></div>"
     )
+
+
+_BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
+
+
+def _bold(found: re.Match[str]) -> str:
+    return f"<b>{found[1]}</b>"
 
 
 def _gold(question: Question, answer: Json | None, titles: Mapping[str, str]) -> str:
@@ -426,6 +450,11 @@ h4{margin:14px 0 4px;font-size:14px;color:var(--soft)}
 .note,.small{color:var(--soft);font-size:14px}
 .small{font-weight:400}
 .scroll{overflow-x:auto}
+.groups{columns:2;column-gap:40px}
+.groups>div{break-inside:avoid;margin-bottom:22px}
+.groups thead th:first-child{font-weight:600;color:var(--ink);font-size:15px}
+.groups table{width:100%}
+@media (max-width:1020px){.groups{columns:1}}
 table{border-collapse:collapse;font-size:15px}
 th,td{padding:4px 12px 4px 0;border-bottom:1px solid var(--edge);text-align:left;
 vertical-align:top;font-weight:400;overflow-wrap:anywhere}

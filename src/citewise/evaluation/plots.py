@@ -15,6 +15,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 40
 _WIDTH, _HEIGHT = 420, 280
 _ROW = 24
 _LABELS = 132
+_FAR = 8
+"""How many times longer than the median the slowest answer is, for its axis to be logarithmic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +117,38 @@ def latency(times: Sequence[float]) -> str:
     count = len(ordered)
     # An axis shorter than a microsecond would only show rounding.
     most = max(0.001, _round_up(ordered[-1])) if ordered else 1.0
-    parts = _axes("milliseconds", "share answered within", ticks=[most * k / 4 for k in range(5)])
+    least = 10 ** math.floor(math.log10(max(ordered[0], 0.001))) if ordered else 1.0
+    # Beside one slow answer all others would stand in the first column.
+    far = bool(ordered) and ordered[-1] > _FAR * ordered[count // 2]
+    most = max(most, least * 10)
+    if far:
+        ratio = most / least
+        ticks = [least * ratio ** (k / 4) for k in range(5)]
+        ticks = [float(f"{tick:.2g}") for tick in ticks]
+    else:
+        ticks = [most * k / 4 for k in range(5)]
+
+    def across(ms: float) -> float:
+        if far:
+            return max(0.0, math.log(max(ms, least) / least) / math.log(most / least))
+        return ms / most
+
+    parts = _axes(
+        "milliseconds, each step as many times longer" if far else "milliseconds",
+        "share answered within",
+        ticks=ticks,
+    )
     points = [(_x(0), _y(0))]
     for at, ms in enumerate(ordered):
-        points += [(_x(ms / most), _y(at / count)), (_x(ms / most), _y((at + 1) / count))]
+        points += [(_x(across(ms)), _y(at / count)), (_x(across(ms)), _y((at + 1) / count))]
     parts.append(_line(points))
     for share in (0.5, 0.95) if ordered else ():
         ms = ordered[min(count - 1, math.ceil(share * count) - 1)]
-        parts.append(_vertical(_x(ms / most), _y(share), _y(0), "diagonal"))
-        anchor = "start" if ms < most * 0.7 else "end"
+        parts.append(_vertical(_x(across(ms)), _y(share), _y(0), "diagonal"))
+        anchor = "start" if across(ms) < 0.7 else "end"
         shift = 6 if anchor == "start" else -6
         parts.append(
-            _text(_x(ms / most) + shift, _y(share) + 14, f"p{share * 100:.0f} {ms:.0f} ms", anchor,
+            _text(_x(across(ms)) + shift, _y(share) + 14, f"p{share * 100:.0f} {ms:.0f} ms", anchor,
                   "small")
         )  # fmt: skip
     return _svg(parts, "Latency")

@@ -1,12 +1,20 @@
-"""What is wrong with a question's gold: every fact is proved against the abstracts."""
+"""What is wrong with a question's gold: every fact is proved against the abstracts.
+
+``python -m citewise.evaluation.proof`` proves all sets over the sample papers, and prints their
+kinds and shares; it ends with 1 where anything is wrong.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from citewise.evaluation.datasets import Question
+from citewise.evaluation.datasets import SETS, Question, load
 from citewise.evaluation.measures import has_nugget, has_value, plain
+from citewise.sample import sample_folder
+from citewise.sources import read
 from citewise.types import Paper
 
 KINDS = frozenset(
@@ -123,3 +131,49 @@ def _facts(question: Question, papers: Mapping[str, Paper]) -> list[str]:
     ):
         found.append(f"the value is not in its span: {value.value:g} {value.unit}".rstrip())
     return found
+
+
+def table(sets: Mapping[str, Iterable[Question]], papers: Mapping[str, Paper]) -> tuple[str, int]:
+    """The sets side by side in Markdown, and how many faults they have.
+
+    Kinds with their shares, facts, papers asked about, faults, and the papers that dev and test
+    share.
+    """
+    printed = printed_in(papers.values())
+    known = {name: list(questions) for name, questions in sets.items()}
+    wrong = {
+        name: [(q.id, fault) for q in asked for fault in faults(q, papers, printed=printed)]
+        for name, asked in known.items()
+    }
+    named = {
+        name: {p for q in asked for p in (*q.required, *q.acceptable)}
+        for name, asked in known.items()
+    }
+    counts = {name: Counter(q.kind for q in asked) for name, asked in known.items()}
+    rows = {
+        kind.replace("_", " "): [
+            f"{counts[name][kind]} ({counts[name][kind] / len(known[name]):.0%})" for name in known
+        ]
+        for kind in dict.fromkeys(q.kind for asked in known.values() for q in asked)
+    }
+    rows |= {
+        "questions": [str(len(asked)) for asked in known.values()],
+        "facts with their span": [str(sum(len(q.nuggets) for q in a)) for a in known.values()],
+        "papers named": [str(len(named[name])) for name in known],
+        "faults": [str(len(wrong[name])) for name in known],
+    }
+    lines = [f"| | {' | '.join(known)} |", "|---|" + "---:|" * len(known)]
+    lines += [f"| {title} | {' | '.join(cells)} |" for title, cells in rows.items()]
+    shared = len(named.get("dev", set()) & named.get("test", set()))
+    lines += ["", f"Papers that dev and test both name: {shared}."]
+    lines += [f"- {name}: {question}: {fault}" for name in known for question, fault in wrong[name]]
+    return "\n".join(lines) + "\n", shared + sum(map(len, wrong.values()))
+
+
+if __name__ == "__main__":
+    text, count = table(
+        {name: load(name) for name in SETS},
+        {paper.id: paper for paper in read(sample_folder()) if isinstance(paper, Paper)},
+    )
+    sys.stdout.write(text)
+    sys.exit(1 if count else 0)

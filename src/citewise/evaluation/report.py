@@ -32,6 +32,19 @@ _MORE_TITLES = {
 _COUNTS = frozenset({"words", "prompt_tokens", "completion_tokens"})
 NOT_SHARES = _COUNTS | {"crag", "cost", "latency_p50_ms", "latency_p95_ms"}
 """Figures that are no share from 0 to 1."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Answers": ("accuracy", "precision", "crag", "nugget_recall", "number", "list_precision",
+                "list_recall", "list_f1", "false_said", "words"),
+    "Citations": ("cited_precision", "cited_recall", "citation_recall", "citation_precision",
+                  "citation_f1", "span_exactness"),
+    "Retrieval": ("ndcg_at_10", "recall_at_5", "recall_at_10", "recall_at_100", "rr"),
+    "Knowing what it does not know": (
+        "answered", "over_refusal", "abstained_near_miss", "abstained_off_topic",
+        "abstention_precision", "abstention_recall", "calibration_error", "aurc"),
+    "Effort": ("latency_p50_ms", "latency_p95_ms", "prompt_tokens", "completion_tokens", "cost",
+               "failed"),
+}  # fmt: skip
+"""Figures by what they say of an answer, for a page that has room to part them."""
 _BY_KIND = ("n", "answered", "accuracy", "nugget_recall", "cited_recall", "citation_f1")
 
 
@@ -137,8 +150,10 @@ def judge_text(judged: Json) -> str:
         )
         lines.append(f"{name.replace('_', ' ')}: {figure['value']:.3f}{interval}, n {figure['n']}")
     if judged["support_corrected"] is not None:
+        right = judged["support_corrected"]
         lines.append(
-            f"support, corrected for the judge's errors: {judged['support_corrected']:.3f}"
+            f"support, corrected for the judge's errors: {right['value']:.3f} "
+            f"({right['low']:.3f} to {right['high']:.3f})"
         )
     if used := usage_text(judged.get("usage") or {}):
         lines.append(
@@ -222,11 +237,16 @@ def cost_text(usage: Json, currency: str | None) -> str | None:
 
 def write(summary: Json, folder: Path) -> None:
     """Write ``summary.json`` and ``RESULTS.md`` of one evaluation into a folder."""
+    write_all([summary], summary, folder)
+
+
+def write_all(parts: Sequence[Json], summary: Json, folder: Path) -> None:
+    """Write ``summary.json``, and ``RESULTS.md`` with several evaluations, into a folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(summary, ensure_ascii=False, indent=1) + "\n"
+        (folder / "RESULTS.md").write_text(markdown(parts), encoding="utf-8")
         (folder / "summary.json").write_text(text, encoding="utf-8")
-        (folder / "RESULTS.md").write_text(markdown([summary]), encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"The results folder {folder} cannot be written to ({error.strerror}). Name another "

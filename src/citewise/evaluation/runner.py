@@ -34,7 +34,12 @@ from numpy.typing import NDArray
 
 from citewise import prompts
 from citewise.answering.assistant import Assistant
-from citewise.errors import CitewiseError, EvaluationStoppedError, UsageError
+from citewise.errors import (
+    BackendUnavailableError,
+    CitewiseError,
+    EvaluationStoppedError,
+    UsageError,
+)
 from citewise.evaluation import page, report
 from citewise.evaluation.datasets import (
     SETS,
@@ -72,6 +77,8 @@ from citewise.types import (
 logger = logging.getLogger("citewise")
 
 _SOURCE = Path(__file__).resolve().parents[1]
+_GIVE_UP_AFTER = 5
+"""Questions in a row that could not be asked, after which a command or a page stops asking."""
 _LOOK_S = 0.1
 """Seconds between two looks at whether a run is to stop while an answer is written."""
 _VERSIONS = ("citewise", "chromadb", "numpy", "onnxruntime", "openai", "tantivy", "tokenizers")
@@ -170,6 +177,8 @@ def run_questions(
     judge: Judge = our_judge,
     identity: Mapping[str, object] | None = None,
     stop: Stop | None = None,
+    fresh: bool = True,
+    give_up_after: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Results:
     """Ask every question, score every answer, and sum up.
@@ -177,30 +186,54 @@ def run_questions(
     ``papers`` are what spans are held against (``assistant.library``'s unless given; without
     either, the papers that the answers carry). ``identity`` says what shapes the results beside
     code, prompts, questions and papers (backend, set). With ``out_dir`` the run is written there
-    and goes on where it was cut off. A question that cannot be asked for a CitewiseError is kept
-    with its error and scores 0. Raises EvaluationStoppedError soon after ``stop`` says so.
+    and goes on where it was cut off; a finished one is made anew unless ``fresh`` is False. A
+    question that cannot be asked for a CitewiseError is kept with its error and scores 0; when the
+    run goes on, it is asked again. Raises EvaluationStoppedError soon after ``stop`` says so, and
+    BackendUnavailableError when ``give_up_after`` questions in a row failed.
     """
     library = getattr(assistant, "library", None)
     if papers is None and library is not None:
         papers = library.papers()
     known = {paper.id: paper.abstract for paper in papers} if papers is not None else None
     made_with = _made_with(questions, known, identity or {})
-    folder = _RunFolder(out_dir, made_with) if out_dir is not None else None
-    finished = folder.finished(questions) if folder else {}
+    folder = _RunFolder(out_dir, made_with, fresh=fresh)
+    finished = folder.finished()
     results: list[Result] = []
+    failing = 0
     for number, question in enumerate(questions, 1):
-        result = finished.get(question.id)
+        result = _kept(finished.get(question.id), question)
         if result is None:
             result = _ask(assistant, question, known, judge, stop, clock)
-            if folder:
-                folder.add(result)
+            failing = failing + 1 if result.error else 0
+            if give_up_after is not None and failing >= give_up_after:
+                raise BackendUnavailableError(
+                    f"{failing} questions in a row could not be asked, the last for "
+                    f"{result.error}. With --out the run goes on where it stopped, once this is "
+                    "mended."
+                )
+            folder.add(result.to_dict())
         results.append(result)
         if on_progress:
             on_progress(number, len(questions))
     summary = _summary(results, made_with)
-    if folder:
-        folder.finish(results, summary)
+    folder.write(result.to_dict() for result in results)
+    folder.write_file("summary.json", _json(summary))
     return Results(tuple(results), summary)
+
+
+def _kept(row: Json | None, question: Question) -> Result | None:
+    """The result that a line holds; None where it must be asked again."""
+    try:
+        if (
+            row is not None
+            and row["question_sha256"] == _question_sha256(question)
+            # What failed before may be mended now.
+            and row["error"] is None
+        ):
+            return Result(question, row["answer"], row["scores"])
+    except (KeyError, TypeError):
+        pass
+    return None
 
 
 def _ask(
@@ -302,59 +335,72 @@ _OF_MODELS = frozenset({"prompt_tokens", "completion_tokens", "cost"})
 class _RunFolder:
     """The files of a run; a line is written as soon as its question is done."""
 
-    def __init__(self, folder: Path, made_with: Json) -> None:
-        self._results = folder / "results.jsonl"
-        self._summary = folder / "summary.json"
+    def __init__(self, folder: Path | None, made_with: Json, *, fresh: bool = True) -> None:
+        """``folder``: None to keep nothing; ``fresh``: whether a finished run is made anew."""
+        self._folder = folder
+        self._results = folder / "results.jsonl" if folder else None
+        if folder is None:
+            return
         identity = {key: value for key, value in made_with.items() if key not in _NOT_SHAPING}
         run = folder / "run.json"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             same = run.is_file() and run.read_text(encoding="utf-8") == _json(identity)
             # A finished run is made anew: what is asked for is a measurement, not its memory.
-            if not same or self._summary.exists():
-                for file in (self._results, self._summary):
-                    file.unlink(missing_ok=True)
+            if not same or (fresh and (folder / "summary.json").exists()):
+                for name in ("results.jsonl", "summary.json", "run.trec"):
+                    (folder / name).unlink(missing_ok=True)
             run.write_text(_json(identity), encoding="utf-8")
         except OSError as error:
-            raise UsageError(
-                f"The results folder {folder} cannot be written to ({error.strerror}). Name "
-                "another one with --out."
-            ) from error
+            raise _not_writable(folder, error) from error
 
-    def finished(self, questions: Sequence[Question]) -> dict[str, Result]:
-        """Results of the run that was cut off, by question id; a torn last line is dropped."""
-        if not self._results.is_file():
-            return {}
-        wanted = {question.id: question for question in questions}
-        kept: dict[str, Result] = {}
+    def finished(self) -> dict[str, Json]:
+        """Lines of the run that was cut off, by id; a torn last line is dropped."""
+        kept: dict[str, Json] = {}
+        if self._results is None or not self._results.is_file():
+            return kept
         for line in self._results.read_text(encoding="utf-8").split("\n"):
             try:
                 value = json.loads(line)
-                question = wanted[value["id"]]
-                if value["question_sha256"] == _question_sha256(question):
-                    kept[question.id] = Result(
-                        question, value["answer"], value["scores"], value["error"]
-                    )
+                kept[str(value["id"])] = value
             except (ValueError, KeyError, TypeError):
                 continue
-        self._write(kept.values())
+        self.write(kept.values())
         return kept
 
-    def add(self, result: Result) -> None:
+    def add(self, row: Json) -> None:
         """Write one more line."""
-        with self._results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
+        if self._results is None:
+            return
+        try:
+            with self._results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise _not_writable(self._results.parent, error) from error
 
-    def finish(self, results: Sequence[Result], summary: Json) -> None:
-        """Write all results in the order of the questions, and the summary."""
-        self._write(results)
-        self._summary.write_text(_json(summary), encoding="utf-8")
+    def write(self, rows: Iterable[Json]) -> None:
+        """Write all lines, in their order."""
+        self.write_file(
+            "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        )
 
-    def _write(self, results: Iterable[Result]) -> None:
-        text = "".join(json.dumps(r.to_dict(), ensure_ascii=False) + "\n" for r in results)
-        fresh = self._results.with_suffix(".tmp")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(self._results)
+    def write_file(self, name: str, text: str) -> None:
+        """Write a file as a whole; it is there complete or as it was."""
+        if self._folder is None:
+            return
+        fresh = self._folder / f"{name}.tmp"
+        try:
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(self._folder / name)
+        except OSError as error:
+            raise _not_writable(self._folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"The results folder {folder} cannot be written to ({error.strerror}). Name another one "
+        "with --out."
+    )
 
 
 _NOT_SHAPING = frozenset({"machine"})
@@ -365,7 +411,11 @@ def _json(value: Json) -> str:
 
 
 def _question_sha256(question: Question) -> str:
-    return sha256_of(json.dumps(question.to_dict(), ensure_ascii=False, sort_keys=True))
+    return _sha256_of_json(question.to_dict())
+
+
+def _sha256_of_json(value: object) -> str:
+    return sha256_of(json.dumps(value, ensure_ascii=False, sort_keys=True))
 
 
 def _made_with(
@@ -461,41 +511,53 @@ def run_retrieval(
     on_progress: OnDone | None = None,
     identity: Mapping[str, object] | None = None,
     stop: Stop | None = None,
+    fresh: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Json:
     """Rank 100 papers for each query that has a wanted paper, and sum up.
 
     ``queries`` by id, ``wanted`` and ``acceptable`` paper ids by query id. The folder ``out`` takes
     the rankings as a TREC run (``run.trec``), the judgements (``qrels.txt``) and each query's
-    scores (``results.jsonl``). Queries without wanted papers are left out, as trec_eval does; a
-    query for which nothing is found scores 0.
+    scores (``results.jsonl``), and goes on where it was cut off. Queries without wanted papers are
+    left out, as trec_eval does; a query for which nothing is found scores 0.
     """
     asked = [name for name in queries if wanted.get(name)]
     tag = str((identity or {}).get("system") or "citewise")
-    rows: list[Json] = []
-    run: list[str] = []
-    for number, name in enumerate(asked, 1):
+    made_with: Json = {**(identity or {}), **provenance()}
+    asked_of = {name: [queries[name], wanted[name], (acceptable or {}).get(name)] for name in asked}
+    folder = _RunFolder(
+        out, {**made_with, "queries_sha256": _sha256_of_json(asked_of)}, fresh=fresh
+    )
+    finished = folder.finished()
+    clusters = [wanted[name][0] for name in asked]
+    lines: list[Json] = []
+    for number, (name, cluster) in enumerate(zip(asked, clusters, strict=True), 1):
         _go_on(stop)
-        began = clock()
-        hits = finds.find(queries[name], 100).hits
-        took = (clock() - began) * 1000
-        scores = ranking_scores(
-            [hit.paper.id for hit in hits], wanted[name], (acceptable or {}).get(name, ())
-        )
-        rows.append({**scores, "latency_ms": took})
-        run += [f"{name} Q0 {h.paper.id} {h.rank} {h.score:.6f} {tag}" for h in hits]
+        line = finished.get(name)
+        if line is None:
+            began = clock()
+            hits = finds.find(queries[name], 100).hits
+            took = (clock() - began) * 1000
+            scores = ranking_scores(
+                [hit.paper.id for hit in hits], wanted[name], (acceptable or {}).get(name, ())
+            )
+            scores["latency_ms"] = took
+            ranking = [[hit.paper.id, round(hit.score, 6)] for hit in hits]
+            line = {"id": name, "cluster": cluster, "scores": scores, "ranking": ranking}
+            folder.add(line)
+        lines.append(line)
         if on_progress:
             on_progress(number, len(asked))
-    clusters = [wanted[name][0] for name in asked]
-    if out is not None:
-        lines = [
-            json.dumps({"id": name, "cluster": cluster, "scores": row})
-            for name, cluster, row in zip(asked, clusters, rows, strict=True)
-        ]
-        judged = [f"{name} 0 {paper} 1" for name in asked for paper in dict.fromkeys(wanted[name])]
-        out.mkdir(parents=True, exist_ok=True)
-        for file, text in (("run.trec", run), ("qrels.txt", judged), ("results.jsonl", lines)):
-            (out / file).write_text("".join(line + "\n" for line in text), encoding="utf-8")
+    rows = [line["scores"] for line in lines]
+    folder.write(lines)
+    judged = [f"{name} 0 {paper} 1\n" for name in asked for paper in dict.fromkeys(wanted[name])]
+    folder.write_file("qrels.txt", "".join(judged))
+    run = [
+        f"{line['id']} Q0 {paper} {rank} {score:.6f} {tag}\n"
+        for line in lines
+        for rank, (paper, score) in enumerate(line["ranking"], 1)
+    ]
+    folder.write_file("run.trec", "".join(run))
     figures = {}
     for score in _RETRIEVAL if rows else ():
         values = np.asarray([row[score] for row in rows])
@@ -505,14 +567,15 @@ def run_retrieval(
     for share in (50, 95) if times else ():
         value = float(np.percentile(times, share))
         figures[f"latency_p{share}_ms"] = Figure(value, math.nan, math.nan, len(times))
-    return {
+    summary = {
         "what": "retrieval",
-        **(identity or {}),
-        **provenance(),
+        **made_with,
         "questions": len(asked),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "figures": _figures(figures),
     }
+    folder.write_file("summary.json", _json(summary))
+    return summary
 
 
 def load_beir(folder: Path, split: str = "test") -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -619,32 +682,53 @@ def run_check(
     pairs: Sequence[Pair],
     *,
     check: Callable[[str, Sequence[str]], Support] | None = None,
+    out: Path | None = None,
     on_progress: OnDone | None = None,
     identity: Mapping[str, object] | None = None,
     stop: Stop | None = None,
+    fresh: bool = True,
 ) -> Json:
     """How well the checker tells backed claims from others, beside plain word overlap.
 
     The overlap is the share of the claim's content words that the evidence holds. Its balanced
     accuracy is at the best threshold for these very pairs, which favours it; the checker's is at
-    its own verdict. Intervals: pairs with the same evidence are drawn together.
+    its own verdict. Intervals: pairs with the same evidence are drawn together. The folder ``out``
+    takes a line a pair (``results.jsonl``: support, verdict, overlap, label), and the run goes on
+    where it was cut off.
     """
+    made_with: Json = {**(identity or {}), **provenance()}
+    asked_of = [[pair.claim, pair.evidence, pair.label] for pair in pairs]
+    folder = _RunFolder(out, {**made_with, "pairs_sha256": _sha256_of_json(asked_of)}, fresh=fresh)
+    finished = folder.finished()
+    lines: list[Json] = []
     judge = check or (lambda claim, evidence: checker.check(claim, evidence))
-    ours: list[float] = []
-    said: list[bool] = []
-    words: list[float] = []
     for number, pair in enumerate(pairs, 1):
         _go_on(stop)
-        support = judge(pair.claim, pair.evidence)
-        ours.append(support.support)
-        said.append(support.supported)
-        words.append(word_overlap(pair.claim, pair.evidence))
+        line = finished.get(str(number))
+        if line is None:
+            support = judge(pair.claim, pair.evidence)
+            line = {
+                "id": str(number),
+                "cluster": sha256_of("\n".join(pair.evidence)),
+                "scores": {
+                    "support": support.support,
+                    "supported": float(support.supported),
+                    "overlap": word_overlap(pair.claim, pair.evidence),
+                    "label": float(pair.label),
+                },
+            }
+            folder.add(line)
+        lines.append(line)
         if on_progress:
             on_progress(number, len(pairs))
+    folder.write(lines)
+    ours, said, words = (
+        [line["scores"][name] for line in lines] for name in ("support", "supported", "overlap")
+    )
     truth = np.asarray([pair.label for pair in pairs], bool)
     scores, verdicts, shares = np.asarray(ours), np.asarray(said, bool), np.asarray(words)
     threshold = _best_threshold(shares, truth)
-    clusters = [sha256_of("\n".join(pair.evidence)) for pair in pairs]
+    clusters = [line["cluster"] for line in lines]
     statistics: dict[str, Callable[[NDArray[np.intp]], float]] = {
         "check_auroc": lambda at: auroc(scores[at], truth[at]),
         "check_balanced_accuracy": lambda at: balanced_accuracy(verdicts[at], truth[at]),
@@ -659,15 +743,16 @@ def run_check(
         if len(pairs) and not math.isnan(value := statistic(everything)):
             low, high = bootstrap(statistic, clusters)
             figures[name] = Figure(value, low, high, len(pairs))
-    return {
+    summary = {
         "what": "check",
-        **(identity or {}),
-        **provenance(),
+        **made_with,
         "questions": len(pairs),
         "backed": int(truth.sum()),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "figures": _figures(figures),
     }
+    folder.write_file("summary.json", _json(summary))
+    return summary
 
 
 def word_overlap(claim: str, evidence: Sequence[str]) -> float:
@@ -700,6 +785,8 @@ def evaluate(
     on_done: OnDone | None = None,
     second: SecondJudge | None = None,
     stop: Stop | None = None,
+    fresh: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> EvaluationOutcome:
     """Run one evaluation and say it in a table.
 
@@ -708,23 +795,27 @@ def evaluate(
     file of labelled pairs for the checker. Without a ``library`` the sample papers are asked (built
     once, kept in the cache). ``limit`` takes the first questions only. With ``gate`` the failures
     name every figure that is worse than eval/expected.toml. ``second`` judges the answers too; what
-    it says goes into the summary. Raises UsageError for a set that is not known, and
-    EvaluationStoppedError soon after ``stop`` says so; with ``out`` the run then goes on another
-    time.
+    it says goes into the summary. With ``out`` a run that was cut off goes on, and a finished one
+    is made anew unless ``fresh`` is False. ``say`` is told what takes long before it begins. Raises
+    UsageError for a set that is not known, EvaluationStoppedError soon after ``stop`` says so, and
+    BackendUnavailableError when several questions in a row cannot be asked.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit is {limit}; give at least 1.")
     path = Path(set_name)
+    how = _How(out, on_done, stop, fresh)
     if set_name in (*SETS, "questions", "retrieval"):
         name = split if set_name in ("questions", "retrieval") else set_name
         summary = _on_questions(
-            name, set_name == "retrieval", backend, out, limit, library, on_done, second, stop
+            name, set_name == "retrieval", backend, limit, library, second, say, how
         )
     elif path.is_dir():
-        summary = _on_beir(path, split, out, limit, library, on_done, stop)
+        summary = _on_beir(path, split, limit, library, say, how)
     elif path.is_file():
         pairs = load_pairs(path)[:limit]
-        summary = run_check(pairs, on_progress=on_done, identity={"set": path.name}, stop=stop)
+        summary = run_check(
+            pairs, out=out, on_progress=on_done, identity={"set": path.name}, stop=stop, fresh=fresh
+        )
     else:
         raise UsageError(
             f"There is nothing to evaluate called {set_name!r}: give {', '.join(SETS)}, questions, "
@@ -740,6 +831,16 @@ def evaluate(
     return EvaluationOutcome(report.text_table(summary), summary, failures)
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How an evaluation goes on its way, whatever it measures."""
+
+    out: Path | None
+    on_done: OnDone | None
+    stop: Stop | None
+    fresh: bool
+
+
 def _titles(library: Library) -> dict[str, str]:
     return {paper.id: paper.title for paper in library.papers()}
 
@@ -748,17 +849,16 @@ def _on_questions(
     name: str,
     ranking_only: bool,
     backend: str | object,
-    out: Path | None,
     limit: int | None,
     library: Library | None,
-    on_done: OnDone | None,
     second: SecondJudge | None,
-    stop: Stop | None,
+    say: Callable[[str], None] | None,
+    how: _How,
 ) -> Json:
     questions = load(name)[:limit]
     if not questions:
         raise UsageError(f"{name} holds no accepted question.")
-    with _library_or_sample(library) as opened:
+    with _library_or_sample(library, say) as opened:
         opened.warm()
         identity = {
             "set": name if name in SETS else Path(name).name,
@@ -769,16 +869,20 @@ def _on_questions(
         }
         if ranking_only:
             answerable = [question for question in questions if question.answerable]
-            return run_retrieval(
+            summary = run_retrieval(
                 opened,
                 {q.id: q.standalone for q in answerable},
                 {q.id: q.required for q in answerable},
                 acceptable={q.id: q.acceptable for q in answerable},
-                out=out,
-                on_progress=on_done,
+                out=how.out,
+                on_progress=how.on_done,
                 identity=identity,
-                stop=stop,
+                stop=how.stop,
+                fresh=how.fresh,
             )
+            if name == "test":
+                log_test_run(summary)
+            return summary
         assistant = Assistant(opened, backend=backend)
         price = getattr(assistant.backend, "price", None)
         identity |= {
@@ -786,7 +890,16 @@ def _on_questions(
             "effort": "normal",
             "currency": price.currency if price is not None else None,
         }
-        results = run_questions(assistant, questions, out, on_done, identity=identity, stop=stop)
+        results = run_questions(
+            assistant,
+            questions,
+            how.out,
+            how.on_done,
+            identity=identity,
+            stop=how.stop,
+            fresh=how.fresh,
+            give_up_after=_GIVE_UP_AFTER,
+        )
     summary = results.summary
     if second is not None:
         summary = {**summary, "judge": second([result.to_dict() for result in results.rows])}
@@ -798,24 +911,24 @@ def _on_questions(
 def _on_beir(
     folder: Path,
     split: str,
-    out: Path | None,
     limit: int | None,
     library: Library | None,
-    on_done: OnDone | None,
-    stop: Stop | None,
+    say: Callable[[str], None] | None,
+    how: _How,
 ) -> Json:
     queries, wanted = load_beir(folder, split)
     asked = {name: text for name, text in queries.items() if name in wanted}
     asked = dict(list(asked.items())[:limit])
-    with _library_or_sample(library, folder / "corpus.jsonl") as opened:
+    with _library_or_sample(library, say, folder / "corpus.jsonl") as opened:
         opened.warm()
         return run_retrieval(
             opened,
             asked,
             wanted,
-            out=out,
-            on_progress=on_done,
-            stop=stop,
+            out=how.out,
+            on_progress=how.on_done,
+            stop=how.stop,
+            fresh=how.fresh,
             identity={
                 "set": folder.name,
                 "split": split,
@@ -827,26 +940,32 @@ def _on_beir(
 
 
 @contextmanager
-def _library_or_sample(library: Library | None, papers: Path | None = None) -> Iterator[Library]:
+def _library_or_sample(
+    library: Library | None, say: Callable[[str], None] | None = None, papers: Path | None = None
+) -> Iterator[Library]:
     if library is not None:
         yield library
         return
-    with Library.open(cached_library(papers or sample_folder()), create=False) as opened:
+    folder = cached_library(papers or sample_folder(), say=say)
+    with Library.open(folder, create=False) as opened:
         yield opened
 
 
 @contextmanager
-def sample_library() -> Iterator[Library]:
+def sample_library(say: Callable[[str], None] | None = None) -> Iterator[Library]:
     """The sample papers as an open library; built once and kept in the user's cache folder."""
-    with Library.open(cached_library(sample_folder()), create=False) as opened:
+    with _library_or_sample(None, say) as opened:
         yield opened
 
 
-def cached_library(papers: Path, cache_folder: Path | None = None) -> Path:
+def cached_library(
+    papers: Path, cache_folder: Path | None = None, say: Callable[[str], None] | None = None
+) -> Path:
     """Folder of a library over a file or folder of papers, built unless it is there already.
 
-    It is built aside and moved into place when complete. Its name tells papers, readers and
-    library rules, so that a change of any of them builds another one.
+    ``say`` is told before it is built, which takes long. It is built aside and moved into place
+    when complete. Its name tells papers, readers and library rules, so that a change of any of them
+    builds another one.
     """
     digest = hashlib.sha256(code_sha256("sources", "library").encode())
     checksums = _SOURCE / "models" / "minilm" / "checksums.json"
@@ -859,6 +978,8 @@ def cached_library(papers: Path, cache_folder: Path | None = None) -> Path:
     if folder.is_dir():
         return folder
     parent.mkdir(parents=True, exist_ok=True)
+    if say is not None:
+        say(f"Building the library of {papers.name}, once; it is kept in {parent} ...")
     building = Path(tempfile.mkdtemp(prefix="building-", dir=parent))
     try:
         with Library.open(building / "library") as library:
@@ -887,7 +1008,7 @@ def log_test_run(summary: Json) -> None:
     cells = [
         summary["made"],
         str(summary["commit"] or "")[:12] + ("+changes" if "+" in str(summary["commit"]) else ""),
-        str(summary.get("backend")),
+        str(summary.get("backend") or summary.get("system") or summary["what"]),
         str(summary["questions"]),
         summary["set_sha256"][:12],
         summary["code_sha256"][:12],
