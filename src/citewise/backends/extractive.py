@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from citewise.backends.base import WritingTask
 from citewise.backends.figures import figure_for, in_bold
+from citewise.backends.premise import contradiction
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.types import Evidence, Message, Paper, QuestionKind, Usage, short_name
 
@@ -239,6 +240,15 @@ def _telling(group: Sequence[Evidence]) -> list[Evidence]:
     return [*own, *rest]
 
 
+def _told_first(item: Evidence, task: WritingTask) -> list[Evidence]:
+    """The evidence of an item's paper, the item first."""
+    group = [other for other in task.evidence if other.paper.id == item.paper.id]
+    return [
+        item,
+        *(other for other in group if other is not item and not says_where(other.span.text)),
+    ]
+
+
 def _figure_first(group: Sequence[Evidence], asked: str) -> list[Evidence]:
     """A paper's evidence with a sentence first that holds a figure of the kind asked for."""
     for item in group:
@@ -316,6 +326,11 @@ class ExtractiveBackend:
         kind = task.question.kind
         chosen = _chosen(task)
         groups = chosen.groups
+        against = contradiction(task.question.standalone, kind, task.evidence)
+        if against is not None:
+            yield f"{against.lead}\n\n"
+            yield from self._sections([_told_first(against.item, task)], 2, None)
+            return Usage()
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)
         elif kind in (QuestionKind.LIST, QuestionKind.OVERVIEW) and len(groups) > 1:

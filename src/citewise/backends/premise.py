@@ -1,0 +1,311 @@
+"""Does an abstract contradict what a question takes for granted?
+
+'Why does X slow decoding down?' takes for granted that it does. The opposite is found by rule: a
+word that points the other way beside the same thing, what the question asks for denied, or another
+figure for the same thing. Only where a sentence holds nearly all of the question's words, together
+with its paper's title, and no sentence of that paper agrees with the question. Careful rather than
+complete: that a thing is not said is no contradiction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from citewise.grounding.locks import has_cue, opposite, quantities
+from citewise.grounding.overlap import SentenceText, read, stem
+from citewise.types import Evidence, QuestionKind
+
+OPPOSITE = "The abstract says the opposite:"
+OTHER_FIGURE = "The abstract gives another figure:"
+
+_WITH_PREMISE = re.compile(
+    r"^(?:why (?:is|are|was|were|does|do|did|can|could|has|have)|is|are|was|were|does|do|did|can"
+    r"|could|has|have|will|would|isn't|doesn't)\b",
+    re.IGNORECASE,
+)
+_BEGINNING = re.compile(
+    r"^(?:why\s+)?(?:is|are|was|were|does|do|did|can|could|has|have|will|would)\s+", re.IGNORECASE
+)
+_HARM = frozenset(
+    "hurt hurts harm harms degrade degrades lower lowers reduce reduces worsen worsens impair"
+    " impairs sacrifice sacrifices compromise compromises lose loses cost costs damage damages"
+    " decrease decreases worse inferior".split()
+)
+"""Verbs of harm: denied by 'without compromising', 'no loss of', 'maintaining'."""
+_UNHARMED = re.compile(
+    r"\b(?:without|no|not|never|neither|nor)\b(?: \w+){0,2}? (?:compromis|sacrific|los[st]|degrad"
+    r"|hurt|harm|reduc|decreas|impair|affect|damag|deteriorat|drop)\w*"
+    r"|\b(?:maintain|preserv|retain|improv|enhanc|boost|increas)\w*|\blossless(?:ly)?\b"
+    r"|\bon par with|\bcomparable (?:to|with)",
+    re.IGNORECASE,
+)
+_NEED = frozenset("need needs require requires demand demands rely relies depend depends".split())
+_DENIED = (
+    r"\b(?:without|no|not|never|neither|nor|eliminat\w+|obviat\w+|avoid\w*|free of)\b"
+    r"(?= )"
+)
+_GOODS = frozenset(stem(word) for word in "accuracy quality throughput speed efficiency".split())
+"""Of these alone 'reduces' and 'improves' are opposites: to reduce latency is to improve it."""
+_AXES = (
+    ("speed", re.compile(r"fast|quick|rapid|accelerat|speed|slow|decelerat")),
+    (
+        "worth",
+        re.compile(
+            r"improv|enhanc|boost|bett|best|superior|strengthen|benefi|effective|degrad|wors|inferior"
+            r"|hurt|harm|deteriorat|impair|weaken|ineffective|outperform|surpass|exceed|beat"
+            r"|underperform|lag|trail"
+        ),
+    ),
+)
+"""Of words that ``opposite`` takes for opposites; all others are of amounts."""
+_UP = re.compile(r"\bspeed(?:s|ing)?\b(?=(?: \S+)* up\b)", re.IGNORECASE)
+_THAN = re.compile(
+    r"^(.{2,60}?) (?:\w+ )??(\w+)(?: \w+){0,3}? (?:than|to) (.{2,60}?)$", re.IGNORECASE
+)
+_WON = frozenset(
+    "outperform outperforms surpass surpasses exceed exceeds beat beats superior".split()
+)
+_OTHERS = re.compile(
+    r"\b(?:previous|prior|existing|conventional|traditional|current|earlier|naive)\b", re.IGNORECASE
+)
+_PREPOSITIONS = frozenset("for on in at with than of to over during when by under without".split())
+_PAIRS = (
+    ("fixed static predefined", "dynamic dynamically adaptive adaptively flexible flexibly"),
+    ("lossy", "lossless losslessly"),
+    ("slow slows slowing", "speedup speedups speed-up fast faster accelerates accelerate"),
+    ("useless pointless", "effective crucial beneficial improves improve essential"),
+    ("unimportant irrelevant", "crucial important essential critical vital"),
+)
+"""Further words that point in opposite directions, each way."""
+_EMPTY = frozenset(
+    "does did do is are was were why can could has have will would the a an of in on at to for from"
+    " by with and or than not it its model models method methods approach approaches paper papers"
+    " use uses using make makes get gets become becomes down up when during performance perform"
+    " performs much many too so very really run runs train trains work works need needs"
+    " require requires more less".split()
+)
+_WINDOW = 5
+"""Words between the opposite and what it is about."""
+_HELD = 0.75
+"""Share of the question's words that the sentence and its title hold."""
+_LOOKED_AT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A sentence that says otherwise than the question takes for granted."""
+
+    item: Evidence
+    lead: str
+    """How it is announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    words: tuple[str, ...]
+    """Lower case, in order, without the verb at the beginning."""
+    stems: frozenset[str]
+    """Of what the question is about."""
+    named: frozenset[str]
+    """Of names in it."""
+
+
+def contradiction(
+    question: str, kind: QuestionKind, evidence: Sequence[Evidence]
+) -> Contradiction | None:
+    """The best sentence that contradicts the premise of ``question``, or None.
+
+    Looks at yes/no questions and at 'why does ...' alone.
+    """
+    if kind not in (QuestionKind.YES_NO, QuestionKind.HOW) or not _WITH_PREMISE.match(question):
+        return None
+    claim = _UP.sub("accelerate", _BEGINNING.sub("", question).rstrip("?. "))
+    if has_cue(claim):
+        return None
+    tokens = [token for sentence in read(claim) for token in sentence.tokens]
+    words = tuple(token.lower for token in tokens)
+    asked = _Asked(
+        words,
+        frozenset(stem(word) for word in words if word not in _EMPTY),
+        frozenset(stem(t.lower) for t in tokens if any(c.isupper() for c in t.text)),
+    )
+    by_paper: dict[str, list[Evidence]] = {}
+    for item in evidence:
+        by_paper.setdefault(item.paper.id, []).append(item)
+    for item in evidence[:_LOOKED_AT]:
+        others = by_paper[item.paper.id]
+        # Of what has a name, its own paper is asked; of anything else, every paper.
+        named = bool(asked.named & _stems(read(item.paper.title)))
+        said = others if named else evidence
+        opposed = _opposes(asked, item) and not any(_agrees(asked, other) for other in said)
+        if opposed or _is_reversed(claim, item):
+            return Contradiction(item, OPPOSITE)
+        if _other_figure(claim, asked, item, others):
+            return Contradiction(item, OTHER_FIGURE)
+    return None
+
+
+def _opposes(asked: _Asked, item: Evidence) -> bool:
+    sentences = read(item.span.text)
+    title = _stems(read(item.paper.title))
+    held = _stems(sentences)
+    for at, word in enumerate(asked.words):
+        about = asked.stems - {stem(word)}
+        # What has a name is spoken of by it; anything else may be spoken of by many papers.
+        least = _HELD if asked.named & title else 1.0
+        if not about or len(about & (held | title)) < least * len(about) or not about & held:
+            continue
+        things = _things(asked.words, at)
+        if word in _HARM and _near_match(_UNHARMED, item.span.text, things):
+            return True
+        if word in _NEED and _is_denied(item.span.text, things):
+            return True
+        for sentence in sentences:
+            for place, token in enumerate(sentence.tokens):
+                other = token.lower
+                if _are_opposite(word, other, things) and _is_about(sentence, place, things, title):
+                    return True
+    return False
+
+
+def _is_reversed(claim: str, item: Evidence) -> bool:
+    """Whether 'A is better than B' is asked where a sentence says that B is better than A."""
+    match = _THAN.match(claim)
+    if match is None:
+        return False
+    one, better, other = match[1], match[2].lower(), match[3]
+    if not (opposite(better, "worse") or opposite(better, "slower") or opposite(better, "less")):
+        return False
+    for sentence in read(item.span.text):
+        words = [token.lower for token in sentence.tokens]
+        places = [at for at, word in enumerate(words) if word == better or word in _WON]
+        for at in places:
+            before, after = words[max(0, at - 40) : at], words[at + 1 : at + 12]
+            forwards = _holds(before, one) and _holds(after, other)
+            # The first one named is who does better.
+            if _holds(before, other) and _holds(after, one) and not forwards:
+                return not has_cue(" ".join(words[max(0, at - 4) : at]))
+    return False
+
+
+def _holds(words: Sequence[str], name: str) -> bool:
+    wanted = [token.lower for sentence in read(name) for token in sentence.tokens]
+    wanted = [word for word in wanted if word not in _EMPTY]
+    return bool(wanted) and set(wanted) <= set(words)
+
+
+def _agrees(asked: _Asked, item: Evidence) -> bool:
+    """Whether a sentence says of the same thing what the question takes for granted."""
+    for at, word in enumerate(asked.words):
+        if not _points(word):
+            continue
+        things = _things(asked.words, at)
+        if _OTHERS.search(item.span.text):
+            continue
+        if word in _NEED and _is_denied(item.span.text, things):
+            continue
+        for sentence in read(item.span.text):
+            for place, token in enumerate(sentence.tokens):
+                same = stem(token.lower) == stem(word)
+                before = " ".join(t.lower for t in sentence.tokens[max(0, place - 4) : place])
+                if same and not has_cue(before) and "without" not in before:
+                    near = {
+                        stem(t.lower)
+                        for t in sentence.tokens[max(0, place - _WINDOW) : place + _WINDOW + 1]
+                    }
+                    if not things or things & near:
+                        return True
+    return False
+
+
+def _points(word: str) -> bool:
+    return (
+        word in _HARM
+        or word in _NEED
+        or any(word in side.split() for pair in _PAIRS for side in pair)
+        or any(opposite(word, other) for other in ("increase", "decrease", "better", "worse"))
+    )
+
+
+def _things(words: Sequence[str], at: int) -> frozenset[str]:
+    """Stems of what follows a word of the question: what it is about."""
+    found: list[str] = []
+    for word in words[at + 1 :]:
+        if word in _PREPOSITIONS and found:
+            break
+        if word not in _EMPTY and word not in _PREPOSITIONS:
+            found.append(stem(word))
+    return frozenset(found[:3])
+
+
+def _is_about(
+    sentence: SentenceText, place: int, things: frozenset[str], title: frozenset[str]
+) -> bool:
+    """Whether the word at ``place`` is said, undenied, of those things."""
+    tokens = sentence.tokens
+    before = " ".join(token.lower for token in tokens[max(0, place - 3) : place])
+    if has_cue(before) or "without" in before:
+        return False
+    near = {stem(t.lower) for t in tokens[max(0, place - _WINDOW) : place + _WINDOW + 1]}
+    if things & near:
+        return True
+    # What the whole paper is about need not be repeated.
+    return bool(things) and things <= title
+
+
+def _near_match(pattern: re.Pattern[str], text: str, things: frozenset[str]) -> bool:
+    for match in pattern.finditer(text):
+        after = re.split(r"[,;.]\s", text[match.end() : match.end() + 80])[0]
+        following = [stem(word.lower()) for word in re.findall(r"[\w-]+", after)]
+        if things & set(following[:_WINDOW]):
+            return True
+    return False
+
+
+def _is_denied(text: str, things: frozenset[str]) -> bool:
+    for match in re.finditer(_DENIED, text, re.IGNORECASE):
+        after = re.split(r"[,;.]\s", text[match.end() : match.end() + 60])[0]
+        following = {stem(word.lower()) for word in re.findall(r"\w+", after)[:9]}
+        if things and things <= following:
+            return True
+    words = [word.lower() for word in re.findall(r"\w+(?=-free\b)", text)]
+    return any({stem(word)} == things for word in words)
+
+
+def _other_figure(claim: str, asked: _Asked, item: Evidence, others: Iterable[Evidence]) -> bool:
+    mine = [q for s in read(claim) for q in quantities(s) if q.source != "name"]
+    if len(mine) != 1 or not (mine[0].unit or mine[0].after):
+        return False
+    held = _stems(read(item.span.text)) | _stems(read(item.paper.title))
+    about = asked.stems - {stem(mine[0].text.lower())}
+    if len(about & held) < _HELD * len(about):
+        return False
+    if any(q.value == mine[0].value for o in others for s in read(o.span.text)
+           for q in quantities(s)):  # fmt: skip
+        return False
+    theirs = [
+        q for s in read(item.span.text) for q in quantities(s)
+        if q.source != "name" and q.unit == mine[0].unit and q.after == mine[0].after and q.after
+    ]  # fmt: skip
+    return len(theirs) == 1
+
+
+def _are_opposite(one: str, other: str, things: frozenset[str]) -> bool:
+    for left, right in _PAIRS:
+        sides = left.split(), right.split()
+        if (one in sides[0] and other in sides[1]) or (one in sides[1] and other in sides[0]):
+            return True
+    if not opposite(one, other):
+        return False
+    # 'reduces' and 'improves' point in opposite directions in words alone.
+    return _axis(one) == _axis(other) or bool(things & _GOODS)
+
+
+def _axis(word: str) -> str:
+    return next((name for name, words in _AXES if words.match(word)), "amount")
+
+
+def _stems(sentences: Iterable[SentenceText]) -> frozenset[str]:
+    return frozenset(stem(t.lower) for s in sentences for t in s.tokens)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from citewise.answering.citations import CitedText
+from citewise.answering.question import kind_of
+from citewise.backends.base import WritingTask
+from citewise.backends.extractive import ExtractiveBackend
+from citewise.backends.premise import OPPOSITE, OTHER_FIGURE, contradiction
+from citewise.library.passages import sentence_spans
+from citewise.types import Evidence, Paper, Question, QuestionKind, Span, Verdict
+
+LANTERN = Paper(
+    id="p1",
+    title="Lantern: a cache for long texts",
+    abstract="Previous caches rely on a fixed eviction rule. We present Lantern, which adapts its "
+    "eviction rule dynamically. Lantern reduces the memory of the cache by 40% without "
+    "compromising answer quality or requiring fine-tuning. It runs on 8 GPUs. With a tuned rule, "
+    "Lantern is 3x faster than Harbor.",
+)
+
+
+def evidence(*papers: Paper) -> tuple[Evidence, ...]:
+    found: list[Evidence] = []
+    for rank, paper in enumerate(papers, 1):
+        for at, (start, end) in enumerate(sentence_spans(paper.abstract)):
+            span = Span.of(paper.abstract, start, end)
+            found.append(Evidence(len(found) + 1, paper, span, 0.9 - at / 100, at, rank))
+    return tuple(found)
+
+
+def lead(question: str, *papers: Paper) -> str | None:
+    found = contradiction(question, kind_of(question), evidence(*(papers or (LANTERN,))))
+    return found.lead if found else None
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Does Lantern increase the memory of the cache?", "reduces the memory"),
+        ("Why does Lantern hurt answer quality?", "without compromising"),
+        ("Does Lantern require fine-tuning?", "or requiring fine-tuning"),
+        ("Why does Lantern use a fixed eviction rule?", "dynamically"),
+        ("Is Lantern slower than Harbor?", "3x faster than Harbor"),
+        ("Is Harbor faster than Lantern?", "3x faster than Harbor"),
+    ],
+)
+def test_what_an_abstract_denies_is_found(question: str, said: str) -> None:
+    found = contradiction(question, kind_of(question), evidence(LANTERN))
+    assert found is not None
+    assert found.lead == OPPOSITE
+    assert said in found.item.span.text
+
+
+def test_another_figure_for_the_same_thing_is_found() -> None:
+    assert lead("Why does Lantern run on 64 GPUs?") == OTHER_FIGURE
+    assert lead("Why does Lantern run on 8 GPUs?") is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        # The abstract says so.
+        "Does Lantern reduce the memory of the cache?",
+        "Is Lantern faster than Harbor?",
+        "Why does Lantern adapt its eviction rule dynamically?",
+        "Does Lantern work without fine-tuning?",
+        # The abstract is silent.
+        "Does Lantern increase the energy of training?",
+        "Does Lantern require a second model?",
+        "Does Harbor increase the memory of the cache?",
+        "Is Lantern slower than Quill?",
+        # No premise that could be false.
+        "Which rule increases the memory of the cache?",
+        "How much memory does Lantern need?",
+        "How does Lantern increase the memory of the cache?",
+    ],
+)
+def test_there_is_no_false_alarm(question: str) -> None:
+    assert lead(question) is None
+
+
+def test_a_paper_that_agrees_stands_against_one_that_does_not() -> None:
+    question = "Does pruning reduce accuracy?"
+    harmless = Paper("a", "Quill", "We find that pruning improves accuracy on all tasks.")
+    harmful = Paper("b", "Harbor", "We find that pruning reduces accuracy on all tasks.")
+    assert lead(question, harmless) == OPPOSITE
+    assert lead(question, harmless, harmful) is None
+
+
+def test_the_answer_says_so_first_and_stays_proved() -> None:
+    asked = "Does Lantern increase the memory of the cache?"
+    offered = evidence(LANTERN)
+    cited = CitedText(offered)
+    task = WritingTask(Question(asked, asked, QuestionKind.YES_NO), offered)
+    for piece in ExtractiveBackend().write(task):
+        list(cited.feed(piece))
+    list(cited.finish())
+    assert cited.text.startswith(OPPOSITE)
+    assert "reduces the memory" in cited.sentences[0].text
+    assert all(sentence.verdict is Verdict.SUPPORTED for sentence in cited.sentences)
+
+
+@given(st.text(max_size=80), st.sampled_from(QuestionKind))
+def test_any_question_can_be_looked_at(question: str, kind: QuestionKind) -> None:
+    contradiction(question, kind, evidence(LANTERN))
+    contradiction(f"Does {question} slow Lantern down", kind, evidence(LANTERN))
