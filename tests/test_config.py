@@ -67,6 +67,13 @@ def test_the_cost_by_hand() -> None:
     assert Usage().to_dict()["cost"] == 0.0
 
 
+def test_a_saved_usage_comes_back() -> None:
+    for usage in (Usage(), Usage(calls=1), Usage(7, 5, 2), Usage(7, 5, 2, 0.001)):
+        assert Usage.from_dict(usage.to_dict()) == usage
+    old = {"prompt_tokens": 7, "completion_tokens": 5, "calls": 2}
+    assert Usage.from_dict(old) == Usage(7, 5, 2)
+
+
 @pytest.mark.parametrize(
     "content",
     [

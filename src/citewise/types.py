@@ -409,6 +409,17 @@ class Usage:
             "cost": self.cost if self.calls else 0.0,
         }
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Usage:
+        """The usage that ``to_dict`` wrote; what an older one did not say is not known."""
+        calls, cost = int(value["calls"]), value.get("cost")
+        return cls(
+            int(value["prompt_tokens"]),
+            int(value["completion_tokens"]),
+            calls,
+            float(cost) if calls and cost is not None else None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -543,7 +554,7 @@ class Answer:
             confidence=float(value["confidence"]),
             backend=str(value["backend"]),
             effort=Effort(value["effort"]),
-            usage=Usage(**{name: int(n) for name, n in value["usage"].items()}),
+            usage=Usage.from_dict(value["usage"]),
             timings_ms={str(name): float(ms) for name, ms in value["timings_ms"].items()},
             library=str(value["library"]),
             kind=QuestionKind(value.get("kind") or QuestionKind.FACT),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,13 @@ def test_an_interrupted_command_goes_on_where_it_stopped(
         words = ["eval", "questions", str(file), "--library", str(folder), "--out", str(out)]
         words += ["--backend", server.spec()]
         command = [sys.executable, "-m", "citewise", *words]
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        running = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell's background job ignores Ctrl-C, and so would its children.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        )
         until = time.monotonic() + 80
         while len(server.requests) < 6 and time.monotonic() < until:
             time.sleep(0.05)
