@@ -391,6 +391,7 @@ def _ingest(args: argparse.Namespace) -> int:
             format=args.format,
             year=args.year,
             embed=not args.no_embed,
+            limits=_config(args).limits,
             on_progress=show,
         )
         total = len(library)
@@ -398,12 +399,14 @@ def _ingest(args: argparse.Namespace) -> int:
     for rejection in report.rejected:
         title = f" ({textwrap.shorten(rejection.title, 60)})" if rejection.title else ""
         _warn(f"{rejection.file}:{rejection.line}: rejected: {rejection.reason}{title}")
+    for note in report.notes:
+        _warn(note)
     if args.json:
         _print_json({**report.to_dict(), "papers": total, "embedded": total - waiting})
     else:
         _say(
             f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, "
-            f"{report.duplicate} duplicate, {len(report.rejected)} rejected; the library holds "
+            f"{report.duplicate} duplicate, {report.rejections} rejected; the library holds "
             f"{total} papers ({report.seconds:.1f} s)."
         )
         if waiting:
@@ -411,7 +414,7 @@ def _ingest(args: argparse.Namespace) -> int:
                 f"{waiting} of them are found by their words alone until `citewise embed` or a "
                 "running page has embedded them."
             )
-    if report.rejected and (args.strict or len(report.rejected) == report.records):
+    if report.rejected and (args.strict or report.rejections == report.records):
         return EXIT_FAILED
     return EXIT_DONE
 

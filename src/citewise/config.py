@@ -12,6 +12,7 @@ from typing import Any
 import platformdirs
 
 from citewise.errors import UsageError
+from citewise.sources.base import ReadLimits
 from citewise.types import Price
 
 CONFIG_FILE = "config.toml"
@@ -33,6 +34,8 @@ class Config:
     """Who writes answers; ``$CITEWISE_BACKEND``, or ``backend`` in the file."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """What models cost, by backend; ``[prices."openai:MODEL"]`` in the file alone."""
+    limits: ReadLimits = field(default_factory=ReadLimits)
+    """Bounds of what is read of a file of papers; ``[limits]`` in the file alone."""
     auth: Path | None = None
     """File of the page's users; ``$CITEWISE_AUTH``, or ``auth`` in the file."""
 
@@ -65,6 +68,7 @@ class Config:
                 or DEFAULT_BACKEND
             ),
             prices=stored.get("prices", {}),
+            limits=stored.get("limits") or ReadLimits(),
             auth=Path(people).expanduser() if people else None,
         )
 
@@ -77,14 +81,25 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"The settings in {path} cannot be read: {error}.") from error
     prices = content.pop("prices", {})
-    known = set(Config.__dataclass_fields__) - {"prices"}
+    limits = _limits(content.pop("limits", {}), path)
+    known = set(Config.__dataclass_fields__) - {"prices", "limits"}
     for name, value in content.items():
         if name not in known or not isinstance(value, str):
             raise UsageError(
                 f"{path} sets {name!r}; it may set {', '.join(sorted(known))}, each to a text, "
-                "and prices."
+                "prices and limits."
             )
-    return {**content, "prices": _prices(prices, path)}
+    return {**content, "prices": _prices(prices, path), "limits": limits}
+
+
+def _limits(table: object, path: Path) -> ReadLimits:
+    known = ReadLimits.__slots__
+    if not isinstance(table, dict) or not table.keys() <= set(known):
+        raise UsageError(f"{path}: [limits] may set {', '.join(known)}.")
+    try:
+        return ReadLimits(**table)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _prices(table: object, path: Path) -> dict[str, Price]:

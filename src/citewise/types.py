@@ -127,6 +127,8 @@ class Rejection:
     """First line of the record, counted from 1; 0 when the whole file is meant."""
     reason: str
     title: str | None = None
+    count: int = 1
+    """Records it stands for: more than 1 where a file has too many to list them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -612,7 +614,12 @@ class IngestReport:
     @property
     def records(self) -> int:
         """All records that were read."""
-        return self.added + self.updated + self.unchanged + self.duplicate + len(self.rejected)
+        return self.added + self.updated + self.unchanged + self.duplicate + self.rejections
+
+    @property
+    def rejections(self) -> int:
+        """How many records were rejected, listed or not."""
+        return sum(rejection.count for rejection in self.rejected)
 
     def to_dict(self) -> Json:
         """The counts and every rejection."""
@@ -622,7 +629,13 @@ class IngestReport:
             "unchanged": self.unchanged,
             "duplicate": self.duplicate,
             "rejected": [
-                {"file": r.file, "line": r.line, "reason": r.reason, "title": r.title}
+                {
+                    "file": r.file,
+                    "line": r.line,
+                    "reason": r.reason,
+                    "title": r.title,
+                    "count": r.count,
+                }
                 for r in self.rejected
             ],
             "records": self.records,

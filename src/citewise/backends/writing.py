@@ -67,7 +67,9 @@ _KINDS: Mapping[QuestionKind, str] = {
 
 _TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|conversation|failing|paper)\b)", re.IGNORECASE)
 _NUMBER = re.compile(r"\[(\s*\d[\d\s,;–-]*)\]")
-_UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSHOWABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\U000e0000-\U000e0fff]"
+)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LABEL = re.compile(r"^\W*(?:(?:standalone|rewritten)\s+)?question\W*:\s*", re.IGNORECASE)
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?(?:Q|q)?\d{1,2}[.):])\s*")

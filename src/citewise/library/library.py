@@ -36,7 +36,7 @@ from citewise.library.papers import Index, PaperStore, SentenceRow, day_range
 from citewise.library.passages import PASSAGE_RULE, sentence_spans
 from citewise.library.retrieval import Retriever
 from citewise.library.vectors import VectorIndex
-from citewise.sources import read
+from citewise.sources import ReadLimits, read
 from citewise.sources.identity import identity_keys
 from citewise.types import (
     Filters,
@@ -262,6 +262,7 @@ class Library:
         format: str | None = None,  # noqa: A002 - the interface's name
         year: int | None = None,
         embed: bool = True,
+        limits: ReadLimits | None = None,
         on_progress: OnProgress | None = None,
     ) -> IngestReport:
         """Add or update papers from files, folders or ``-``.
@@ -270,12 +271,15 @@ class Library:
         false, which leaves that to ``embed()``.
 
         ``format`` is recognised from the content when not named; ``year`` completes dates that are
-        printed without one. Bad records are reported, never in the way of good ones. Interrupted,
-        it leaves the library whole; again over the same files, it goes on where it stopped.
+        printed without one; ``limits`` bounds what is read of a file. Bad records are reported,
+        never in the way of good ones. Interrupted, it leaves the library whole; again over the
+        same files, it goes on where it stopped.
         """
         named = [paths] if isinstance(paths, str | Path) else list(paths)
-        records = read(named, format=format, year=year)
-        return self.add(records, embed=embed, on_progress=on_progress)
+        notes: list[str] = []
+        records = read(named, format=format, year=year, limits=limits, on_note=notes.append)
+        report = self.add(records, embed=embed, on_progress=on_progress)
+        return replace(report, notes=(*report.notes, *notes))
 
     def add(
         self,

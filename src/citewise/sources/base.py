@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from citewise.errors import UsageError
 from citewise.sources.dates import iso_date
 from citewise.sources.identity import arxiv_id_of, derive_id, doi_of
-from citewise.sources.text import clean
+from citewise.sources.text import clean, hides
 from citewise.types import Paper, Place, Rejection
 
 HEAD_BYTES = 65536
@@ -31,6 +32,18 @@ class ReadLimits:
     """Papers and rejections of one file."""
     max_depth: int = 64
     """Levels of nesting in JSON and XML."""
+    max_text_chars: int = 200_000
+    """Characters of a title or an abstract; the longest abstracts of PubMed have some 20,000."""
+    max_rejections: int = 10_000
+    """Rejections of one file that are listed; further ones are only counted."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UsageError(
+                    f"The limit {name} is {value!r}; it must be a whole number from 1."
+                )
 
 
 class SourceProblem(Exception):  # noqa: N818  # it never leaves this package: it ends one file
@@ -69,6 +82,10 @@ class Source:
         self.folder = folder
         self.limits = limits
         self.year = year
+        self.hiding: list[int] = []
+        """Lines of the records in which something was hidden, as long as they are few."""
+        self.hidden = 0
+        """Records in which characters that nobody can see were found and removed."""
         self._stream = stream
         self._taken = 0
         self._pending: list[bytes] = []
@@ -163,6 +180,12 @@ class Source:
         elif rest:
             yield _line(number, rest)
 
+    def note_hidden(self, line: int) -> None:
+        """The record that starts at ``line`` held characters whose only use is to be unseen."""
+        self.hidden += 1
+        if len(self.hiding) < 3:
+            self.hiding.append(line)
+
     def reject(self, line: int, reason: str, title: str | None = None) -> Rejection:
         """A rejection of the record that starts at ``line`` (0 for the whole file)."""
         title = clean(title)[:200] if title else None
@@ -232,8 +255,17 @@ def make_paper(
     ``given_source`` stands for the reader's name where the record names its source. arXiv ids and
     DOIs are also taken from ``url``.
     """
-    title = clean(title) if isinstance(title, str) else ""
-    abstract = clean(abstract) if isinstance(abstract, str) else ""
+    title = title if isinstance(title, str) else ""
+    abstract = abstract if isinstance(abstract, str) else ""
+    most = source.limits.max_text_chars
+    if len(title) > most or len(abstract) > most:
+        what, long = ("title", title) if len(title) > most else ("abstract", abstract)
+        reason = f"the {what} has {len(long)} characters; at most {most} are read"
+        return source.reject(line, reason, title[:300])
+    if hides(title) or hides(abstract):
+        source.note_hidden(line)
+    title = clean(title)
+    abstract = clean(abstract)
     if not title and not untitled:
         return source.reject(line, "the record has no title", abstract or None)
     if not abstract:

@@ -21,6 +21,8 @@ _ARXIV_DOI = re.compile(rf"10\.48550/arxiv\.({_ARXIV})(?:v\d+)?", re.IGNORECASE 
 # After Crossref's recommended pattern: https://www.crossref.org/blog/dois-and-matching-regular-expressions/
 _DOI = re.compile(r"(?:doi:\s*|https?://(?:dx\.)?doi\.org/)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 _DOI_URL = re.compile(r"^https?://(?:[\w.-]+/)(?:\S*?/)?(10\.\d{4,9}/[^\s?#]+)", re.IGNORECASE)
+# Prints of one text differ in them, and no reader sees it.
+_JOINERS = str.maketrans("", "", "\u200c\u200d")
 _DASHES = re.compile(r"[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _SINGLE_QUOTES = re.compile(r"[\u2018-\u201b\u2032`\u00b4]")
 _DOUBLE_QUOTES = re.compile(r"[\u201c-\u201f\u2033]|''")
@@ -57,7 +59,7 @@ def normalise(text: str) -> str:
 
     NFKC, case folded, whitespace folded, typographic quotes and dashes made plain; idempotent.
     """
-    text = clean(text)
+    text = clean(text).translate(_JOINERS)
     # Case folding can undo the composition, so a second pass is needed for a stable result.
     for _ in range(2):
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

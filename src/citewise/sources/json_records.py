@@ -12,7 +12,9 @@ from citewise.sources.base import Source
 
 _BLANKS = re.compile(r"[\s,]*")
 _LIST_INSIDE = re.compile(r'"(?:results|papers|works|data)"\s*:\s*\[')
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+# Possessive, and an open string reaches to the end: each character is looked at once.
+_STRINGS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = re.compile(r"[^\[\]{}]+")
 
 
 class JsonRecord(NamedTuple):
@@ -68,15 +70,22 @@ def _object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for char in _STRINGS.sub("", text):
-        if char in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif char in "]}":
-            depth -= 1
-    return deepest
+def _is_deeper(text: str, most: int) -> bool:
+    # Counting is far cheaper than looking at nesting, and enough for nearly every record.
+    if text.count("[") + text.count("{") <= most:
+        return False
+    brackets = _NO_BRACKETS.sub("", _STRINGS.sub("", text))
+    for _ in range(most):
+        # The innermost level goes, wherever it is.
+        brackets = brackets.replace("[]", "").replace("{}", "")
+        if not brackets:
+            return False
+    depth = 0
+    for char in brackets:
+        depth += 1 if char in "[{" else -1
+        if depth > 0:
+            return True
+    return False
 
 
 def _one_a_line(head: str) -> bool:
@@ -116,8 +125,7 @@ def _by_line(source: Source) -> Iterator[JsonRecord]:
 
 
 def _decoded(number: int, text: str, most: int) -> JsonRecord:
-    # Counting is far cheaper than looking at nesting, and enough for nearly every line.
-    if text.count("[") + text.count("{") > most and _depth(text) > most:
+    if _is_deeper(text, most):
         return JsonRecord(number, None, f"nested deeper than {most} levels")
     try:
         value = _DECODER.decode(text)
@@ -137,12 +145,15 @@ class _Window:
         self._chunks = source.chunks()
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self.text = ""
+        self.at = 0
+        """Where what is not yet read begins."""
         self.line = 1
         self.ended = False
 
     def grow(self, size: int) -> None:
         """Hold at least ``size`` more characters, or the rest of the file."""
-        parts = [self.text]
+        parts = [self.text[self.at :]]
+        self.at = 0
         while size > 0 and not self.ended:
             data = next(self._chunks, None)
             self.ended = data is None
@@ -151,61 +162,65 @@ class _Window:
             size -= len(part)
         self.text = "".join(parts)
 
-    def drop(self, length: int) -> None:
-        """Forget the first characters, counting their lines."""
-        self.line += self.text.count("\n", 0, length)
-        self.text = self.text[length:]
+    def move(self, to: int) -> None:
+        """Go on at ``to``, counting the lines before it.
+
+        Nothing is copied: a window may hold a long record and very many short ones.
+        """
+        self.line += self.text.count("\n", self.at, to)
+        self.at = to
 
 
 def _by_piece(source: Source) -> Iterator[JsonRecord]:
     window = _Window(source)
     window.grow(1)
-    window.drop(len(window.text) - len(window.text.lstrip()))
+    window.move(len(window.text) - len(window.text.lstrip()))
     in_list = True
-    if window.text.startswith("["):
-        window.drop(1)
-    elif inside := _LIST_INSIDE.search(window.text):
-        window.drop(inside.end())
+    if window.text.startswith("[", window.at):
+        window.move(window.at + 1)
+    elif inside := _LIST_INSIDE.search(window.text, window.at):
+        window.move(inside.end())
     else:
         in_list = False
     most = source.limits.max_depth
     while True:
-        window.drop(_end(_BLANKS, window.text, 0))
-        if not window.text:
+        window.move(_end(_BLANKS, window.text, window.at))
+        if window.at == len(window.text):
             if window.ended:
                 if in_list:
                     yield JsonRecord(window.line, None, "the list is not closed; the file ends")
                 return
             window.grow(1)
             continue
-        if in_list and window.text.startswith("]"):
+        if in_list and window.text.startswith("]", window.at):
             return
         found = _next_object(window, source.limits.max_line_bytes)
         if isinstance(found, str):
             yield JsonRecord(window.line, None, f"{found}; the rest of the file is not read")
             return
         value, end = found
-        if _depth(window.text[:end]) > most:
+        if _is_deeper(window.text[window.at : end], most):
             yield JsonRecord(window.line, None, f"nested deeper than {most} levels")
         elif isinstance(value, dict):
             yield JsonRecord(window.line, value)
         else:
             yield JsonRecord(window.line, None, "an item of the list is no object")
-        window.drop(end)
+        window.move(end)
 
 
 def _next_object(window: _Window, limit: int) -> tuple[Any, int] | str:
     while True:
         try:
-            value, end = _DECODER.raw_decode(window.text)
+            value, end = _DECODER.raw_decode(window.text, window.at)
         except RecursionError:
             return "nested too deeply"
         except ValueError as error:
+            held = len(window.text) - window.at
             if window.ended:
-                return f"not valid JSON: {error}"
-            if len(window.text) > limit:
+                return f"not valid JSON: {getattr(error, 'msg', error)}"
+            if held > limit:
                 return f"one record is longer than {limit} characters, or not valid JSON"
-            window.grow(max(len(window.text), 1))
+            window.grow(max(held, 1))
             continue
         # A number at the end of the window may go on behind it.
         if end == len(window.text) and not window.ended:

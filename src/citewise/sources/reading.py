@@ -6,8 +6,9 @@ import codecs
 import gzip
 import io
 import os
+import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
@@ -24,6 +25,8 @@ from citewise.sources.openalex import OpenAlexReader
 from citewise.sources.pubmed import PubmedReader
 from citewise.sources.ris import RisReader
 from citewise.types import Paper, Rejection, sha256_of
+
+OnNote = Callable[[str], None]
 
 _READERS: tuple[Reader, ...] = (
     PubmedReader(),
@@ -45,6 +48,8 @@ _LIBRARY_SIGN = "papers.sqlite"
 """A folder with this file is a library of citewise."""
 _GZIP = b"\x1f\x8b"
 _CONTROL_BYTES = bytes(code for code in range(0x20) if code not in b"\t\n\v\f\r\x1b")
+_O_BINARY: int = getattr(os, "O_BINARY", 0)
+_O_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 _MOST_CONTROLS = 0.05
 """Share of control bytes above which a file is no text; a few stray ones are cleaned away."""
 _BINARY = "the file is not text; give titles and abstracts in one of the formats that are read"
@@ -56,15 +61,17 @@ def read(
     format: str | None = None,  # noqa: A002  # the command's option has this name
     year: int | None = None,
     limits: ReadLimits | None = None,
+    on_note: OnNote | None = None,
 ) -> Iterator[Paper | Rejection]:
     """Papers and rejections of every path in turn, as they are read.
 
-    A path is a file, a folder (its files in sorted order, hidden ones skipped, links to folders not
-    followed) or ``-`` for standard input; each plain or gzip, told by its first bytes. The format
-    is told from the first 64 KB unless ``format`` names one of FORMATS. ``year`` (1000 to 2999) is
-    the year of dates that are printed without one. Whatever is wrong with a file becomes a
-    Rejection, with line 0 where the whole file is meant, and the others are still read. Raises
-    UsageError for an unknown format or year.
+    A path is a file, a folder (its files in sorted order, hidden ones skipped, links to folders and
+    out of the folder not followed, pipes and devices neither) or ``-`` for standard input; each
+    plain or gzip, told by its first bytes. The format is told from the first 64 KB unless
+    ``format`` names one of FORMATS. ``year`` (1000 to 2999) is the year of dates that are printed
+    without one. Whatever is wrong with a file becomes a Rejection, with line 0 where the whole
+    file is meant, and the others are still read. ``on_note`` is given, after each file, what a
+    person should know of it. Raises UsageError for an unknown format or year.
     """
     if format is not None and format not in FORMATS:
         raise UsageError(f"unknown format {format!r}; known are {', '.join(sorted(FORMATS))}")
@@ -72,7 +79,7 @@ def read(
         raise UsageError(f"year {year} is out of range; give the four digits, such as 2025")
     if isinstance(paths, str | Path):
         paths = [paths]
-    return _read_all(list(paths), format, year, limits or ReadLimits())
+    return _read_all(list(paths), format, year, limits or ReadLimits(), on_note)
 
 
 def recognise(head: str) -> str | None:
@@ -84,23 +91,52 @@ def recognise(head: str) -> str | None:
 
 
 def _read_all(
-    paths: list[str | Path], name: str | None, year: int | None, limits: ReadLimits
+    paths: list[str | Path],
+    name: str | None,
+    year: int | None,
+    limits: ReadLimits,
+    on_note: OnNote | None,
 ) -> Iterator[Paper | Rejection]:
     for given in paths:
         if str(given) == "-":
-            yield from _read_stream("-", sys.stdin.buffer, name, year, limits)
+            yield from _read_stream("-", sys.stdin.buffer, name, year, limits, on_note=on_note)
             continue
         for path in _files(Path(given)):
             if isinstance(path, Rejection):
                 yield path
                 continue
             try:
-                stream = path.open("rb")
+                stream = _opened(path)
             except (OSError, ValueError) as error:
-                yield Rejection(path.name, 0, _why(error))
+                yield Rejection(_shown(path), 0, _why(error))
                 continue
             with stream:
-                yield from _read_stream(path.name, stream, name, year, limits, _folder(path))
+                yield from _read_stream(
+                    _shown(path), stream, name, year, limits, _folder(path), on_note
+                )
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file to read; raises OSError or ValueError.
+
+    A pipe that nobody writes to is empty, where it would otherwise be waited for without end.
+    """
+    handle = os.open(path, os.O_RDONLY | _O_BINARY | _O_NONBLOCK)
+    try:
+        kind = os.fstat(handle).st_mode
+        if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+            raise ValueError("it is a device")
+        if _O_NONBLOCK:
+            os.set_blocking(handle, True)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _shown(path: Path) -> str:
+    """The file's name in characters that can be stored and shown."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in path.name)
 
 
 def _folder(path: Path) -> str:
@@ -117,10 +153,10 @@ def _files(path: Path) -> Iterator[Path | Rejection]:
         is_folder = path.is_dir()
         exists = is_folder or path.exists()
     except (OSError, ValueError) as error:
-        yield Rejection(path.name or str(path), 0, _why(error))
+        yield Rejection(_shown(path) or str(path), 0, _why(error))
         return
     if not exists:
-        yield Rejection(path.name or str(path), 0, "there is no such file; check the path")
+        yield Rejection(_shown(path) or str(path), 0, "there is no such file; check the path")
         return
     if not is_folder:
         yield path
@@ -137,11 +173,15 @@ def _files(path: Path) -> Iterator[Path | Rejection]:
             file = Path(folder, name)
             if not name.startswith(".") and file.is_file():
                 empty = False
+                if file.is_symlink() and not file.resolve().is_relative_to(path.resolve()):
+                    reason = "a link out of the folder is not followed; name the file itself"
+                    yield Rejection(_shown(file), 0, reason)
+                    continue
                 yield file
     for problem in problems:
-        yield Rejection(Path(str(problem.filename)).name, 0, _why(problem))
+        yield Rejection(_shown(Path(str(problem.filename))), 0, _why(problem))
     if empty and not problems:
-        yield Rejection(path.name or str(path), 0, "the folder holds no file; check the path")
+        yield Rejection(_shown(path) or str(path), 0, "the folder holds no file; check the path")
 
 
 def _read_stream(
@@ -151,15 +191,21 @@ def _read_stream(
     year: int | None,
     limits: ReadLimits,
     folder: str = "",
+    on_note: OnNote | None = None,
 ) -> Iterator[Paper | Rejection]:
-    count = 0
-    line = 0
+    count = rejected = 0
+    line = unlisted = 0
+    source: Source | None = None
     try:
         source = Source(name, _plain(stream), limits=limits, year=year, folder=folder)
         for item in _reader(source, format_name).read(source):
             count += 1
             line = item.line if isinstance(item, Rejection) else item.places[0].line
-            yield item
+            rejected += isinstance(item, Rejection)
+            if rejected <= limits.max_rejections or isinstance(item, Paper):
+                yield item
+            else:
+                unlisted = unlisted or line
             if count >= limits.max_records:
                 raise SourceProblem(
                     f"{limits.max_records} records were read, the rest was not; split the file, "
@@ -168,6 +214,16 @@ def _read_stream(
     except SourceProblem as problem:
         where = f" (after line {line})" if line and not problem.line else ""
         yield Rejection(name, problem.line, problem.reason + where)
+    if unlisted:
+        more = rejected - limits.max_rejections
+        reason = f"this and all further bad records of the file, {more} in all, are not listed"
+        yield Rejection(name, unlisted, reason, count=more)
+    if source is not None and source.hidden and on_note is not None:
+        lines = ", ".join(map(str, source.hiding)) + (" ..." if source.hidden > 3 else "")
+        on_note(
+            f"{name}: characters that nobody can see were removed from {source.hidden} "
+            f"record{'' if source.hidden == 1 else 's'} (line {lines})"
+        )
 
 
 def _plain(stream: BinaryIO) -> io.BufferedIOBase:

@@ -6,6 +6,7 @@ Everything here happens before any offset exists, so spans computed later are ex
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _CONTROLS = {
     code: None
@@ -23,7 +24,8 @@ _HIDDEN = {
         (0x115F, 0x1160),
         (0x17B4, 0x17B5),
         (0x180B, 0x180F),
-        (0x200B, 0x200F),
+        (0x200B, 0x200B),
+        (0x200E, 0x200F),
         (0x202A, 0x202E),
         (0x2060, 0x206F),
         (0x3164, 0x3164),
@@ -39,6 +41,13 @@ _HIDDEN = {
 }
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _TABLE: dict[int, str | None] = {**_CONTROLS, **_HIDDEN, **_SURROGATES}
+_JOINERS = re.compile("[\u200c\u200d]+")
+# Nothing that typesetting leaves behind (soft hyphens, byte order marks, variation selectors of
+# emoji): who writes these hides something, or was sent something hidden.
+_HIDING = re.compile(
+    "[\u061c\u115f\u1160\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff]"
+)
 _BREAKS = re.compile(r"[ \t]*[\t\n\v\f\r\x85\u2028\u2029]+[ \t\n\v\f\r\x85\u2028\u2029]*")
 
 
@@ -47,10 +56,37 @@ def clean(text: str) -> str:
 
     Surrounding whitespace goes; a line break or tab inside, with the blanks around it, becomes one
     space, so that a wrapped abstract is one line. Control characters and characters that nobody can
-    see (zero-width, bidirectional controls, Unicode tags, variation selectors) are removed; lone
-    surrogates, which no file can store, become U+FFFD. Mathematics, percent signs, accents and
-    runs of blanks stay as they are. ``clean(clean(x)) == clean(x)``.
+    see (zero-width, bidirectional controls, Unicode tags, variation selectors) are removed, joiners
+    only where they spell nothing (RFC 5892, appendices A.1 and A.2): Persian and the scripts of
+    India need them, a joined emoji falls into its parts. Lone surrogates, which no file can store,
+    become U+FFFD. Mathematics, percent signs, accents and runs of blanks stay as they are.
+    ``clean(clean(x)) == clean(x)``.
     """
     if text.isprintable() and text.isascii():
         return text.strip()
-    return _BREAKS.sub(" ", text.translate(_TABLE)).strip()
+    return _JOINERS.sub(_joiner, _BREAKS.sub(" ", text.translate(_TABLE)).strip()).strip()
+
+
+def hides(text: str) -> bool:
+    """Whether ``text`` holds characters whose only use is to be there unseen.
+
+    They are removed by ``clean``; a person should know that they were there.
+    """
+    return not text.isascii() and _HIDING.search(text) is not None
+
+
+def _joiner(match: re.Match[str]) -> str:
+    text, start, end = match.string, match.start(), match.end()
+    before = text[start - 1 : start]
+    if not before:
+        return ""
+    joiner = match[0][0]
+    # A virama, as U+094D, has this combining class.
+    if unicodedata.combining(before) == 9:
+        return joiner
+    spells = joiner == "\u200c" and _is_arabic(before) and _is_arabic(text[end : end + 1])
+    return joiner if spells else ""
+
+
+def _is_arabic(char: str) -> bool:
+    return "\u0600" <= char <= "\u08ff" and char.isalpha()

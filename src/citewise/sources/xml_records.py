@@ -36,12 +36,15 @@ class _Target:
         self.line = 0
         self.position: Callable[[], int] = int
         self.building: TreeBuilder | None = None
+        self.events = 0
+        """Tags and texts so far."""
         self._names = names
         self._depth = 0
         self._inside = 0
         self._most = source.limits.max_depth
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.events += 1
         self._depth += 1
         if self._depth > self._most:
             raise SourceProblem(f"nested deeper than {self._most} levels", self.position())
@@ -56,6 +59,7 @@ class _Target:
         self.building.start(name, attributes)
 
     def end(self, tag: str) -> None:
+        self.events += 1
         self._depth -= 1
         if self.building is None:
             return
@@ -66,6 +70,7 @@ class _Target:
             self.building = None
 
     def data(self, text: str) -> None:
+        self.events += 1
         if self.building is not None:
             self.building.data(text)
 
@@ -117,7 +122,7 @@ def xml_records(source: Source, names: frozenset[str]) -> Iterator[XmlRecord]:
     encoding = found[1].decode("ascii") if found else None
     parser = _Parser(names, source, None, 1)
     fed = 0
-    since = 0
+    since = unended = events = 0
     lost = b""
     searching = recovered = False
     line = 1
@@ -137,6 +142,7 @@ def xml_records(source: Source, names: frozenset[str]) -> Iterator[XmlRecord]:
                 parser = _Parser(names, source, encoding, line)
                 parser.feed(_ROOT)
                 fed, since, searching, recovered = len(_ROOT), 0, False, True
+                unended = events = 0
             try:
                 parser.feed(data)
             except DefusedXmlException as error:
@@ -169,6 +175,14 @@ def xml_records(source: Source, names: frozenset[str]) -> Iterator[XmlRecord]:
             finished = bool(parser.target.done)
             since = 0 if finished or parser.target.building is None else since + len(data)
             yield from _done(parser)
+            # A tag or comment that does not end is held by the parser and read again each time.
+            unended = unended + len(data) if parser.target.events == events else 0
+            events = parser.target.events
+            if unended > source.limits.max_line_bytes:
+                raise SourceProblem(
+                    f"one tag or comment is longer than {source.limits.max_line_bytes} bytes",
+                    parser.line(),
+                )
             if since > source.limits.max_line_bytes:
                 raise SourceProblem(
                     f"one record is longer than {source.limits.max_line_bytes} bytes",
