@@ -31,6 +31,8 @@ EMBED_BATCH = 64
 """Papers embedded between two looks at the lock: some seconds of work that a kill can cost."""
 _BACKGROUND_BATCH = 16
 """Less, so that the background stops within a second or two."""
+_MOST_SENTENCES = 10_000
+"""Of the papers embedded together, unless one alone has more: each takes 1.5 KiB meanwhile."""
 _WORD_BATCH = 5_000
 _OTHERS_SECONDS = 0.2
 _LOOK_SECONDS = 3.0
@@ -144,6 +146,12 @@ class Filler:
         waiting = self._store.to_embed(most)
         if not waiting:
             return 0
+        held = 0
+        for count, (_, spans) in enumerate(waiting):
+            held += len(spans)
+            if held > _MOST_SENTENCES and count:
+                del waiting[count:]
+                break
         papers = [paper for paper, _ in waiting]
         embedded = embed_papers(papers, {paper.id: spans for paper, spans in waiting}, embedder)
         with self.writing(patience):

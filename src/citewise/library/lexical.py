@@ -64,7 +64,7 @@ class LexicalIndex:
                     "is kept; free some space and run the same command again."
                 ) from error
             raise LibraryError(
-                f"The word index in {self._folder} cannot be {deed} ({error}). "
+                f"The word index in {self._folder} cannot be {deed} ({str(error)[:300]}). "
                 "`citewise doctor --repair` makes it again from the papers."
             ) from error
 
@@ -167,9 +167,12 @@ class LexicalIndex:
                 (tantivy.Occur.Must, tantivy.Query.boost_query(within, 0.0)),
             ]
         )
-        searcher = self._index.searcher()
-        found = searcher.search(both, len(papers), count=False).hits
-        return {str(searcher.doc(address)["paper_id"][0]): float(score) for score, address in found}
+        with self._explained("read"):
+            searcher = self._index.searcher()
+            found = searcher.search(both, len(papers), count=False).hits
+            return {
+                str(searcher.doc(address)["paper_id"][0]): float(score) for score, address in found
+            }
 
     def document_frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """In how many papers each stemmed word stands."""

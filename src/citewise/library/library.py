@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -57,6 +56,8 @@ logger = logging.getLogger("citewise")
 PAPERS_FILE = "papers.sqlite"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WRITE_BATCH = 500
+_WRITE_CHARS = 4_000_000
+"""Characters of the abstracts written together; their sentences take ten times as much memory."""
 _FINISH_AT_OPENING = 200
 """Papers a killed process left that opening still embeds by itself; more is a task of its own."""
 _EMBED_LATER = "embed_later"
@@ -111,6 +112,7 @@ class Library:
         self.embedder = embedder
         self.fingerprint = fingerprint_of(embedder)
         self._store = store
+        store.dimensions = embedder.dimensions
         self._heal(path, store)
         self._lexical = LexicalIndex(path / "lexical")
         self._vectors = VectorIndex(path / "vectors")
@@ -299,7 +301,7 @@ class Library:
                 # Before the first paper: killed, the next opening must not embed either.
                 self._store.set_meta(_EMBED_LATER, "1")
             stream = iter(records)
-            while batch := list(islice(stream, _WRITE_BATCH)):
+            while batch := _batch(stream):
                 papers = []
                 for record in batch:
                     refused = record if isinstance(record, Rejection) else _refusal(record)
@@ -554,6 +556,17 @@ class Library:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _batch(records: Iterator[Paper | Rejection]) -> list[Paper | Rejection]:
+    batch: list[Paper | Rejection] = []
+    chars = 0
+    for record in records:
+        batch.append(record)
+        chars += len(record.abstract) if isinstance(record, Paper) else 0
+        if len(batch) == _WRITE_BATCH or chars > _WRITE_CHARS:
+            break
+    return batch
 
 
 def _refusal(paper: Paper) -> Rejection | None:

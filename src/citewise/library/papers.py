@@ -151,6 +151,8 @@ class PaperStore:
         opened.
         """
         self._path = path
+        self.dimensions: int | None = None
+        """Of a sentence's vector; None where it is not known."""
         self._local = threading.local()
         self._all: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._all_lock = threading.Lock()
@@ -245,6 +247,8 @@ class PaperStore:
     @staticmethod
     def _set_up(connection: sqlite3.Connection) -> None:
         connection.create_function("casefold", 1, str.casefold, deterministic=True)
+        # What a stranger's file would run by itself (views, triggers) calls nothing of ours.
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         # SQLite does not wait by itself when two processes make a database's journal at once.
@@ -310,7 +314,10 @@ class PaperStore:
     @property
     def version(self) -> int:
         """Grows with every change to the papers or their indexes, by whichever process."""
-        return int(self.meta("version") or 0)
+        version = self.meta("version") or "0"
+        if not version.isdecimal():
+            raise _damaged(f"{self._path.parent}, which counts {version[:40]!r} changes")
+        return int(version)
 
     def changes_by_others(self) -> int:
         """Like ``version``, but only what was not changed through this object."""
@@ -531,7 +538,7 @@ class PaperStore:
             f"SELECT {_COLUMNS}, sentences FROM papers WHERE dense = 0 ORDER BY rowid LIMIT ?",
             (limit,),
         )
-        return [(_paper(row), _offsets(row[-1])) for row in rows]
+        return [(_paper(row), _offsets(row[-1], row[0])) for row in rows]
 
     def still_to_embed(self, papers: Sequence[Paper]) -> set[str]:
         """Ids of those papers that are without vectors and whose text is as it was."""
@@ -678,7 +685,7 @@ class PaperStore:
             for row in self._rows(
                 f"SELECT id, paper_id, first, last FROM passages WHERE id IN ({marks})", batch
             ):
-                found[row[0]] = PassageRow(*row)
+                found[row[0]] = _passage(row)
         return found
 
     def passages_of(self, paper_id: str) -> list[PassageRow]:
@@ -687,7 +694,7 @@ class PaperStore:
             "SELECT id, paper_id, first, last FROM passages WHERE paper_id = ? ORDER BY first",
             (paper_id,),
         )
-        return [PassageRow(*row) for row in rows]
+        return [_passage(row) for row in rows]
 
     def sentences(self, ids: Sequence[str]) -> dict[str, SentenceRow]:
         """Sentences of papers by id, with their vectors where they have been embedded."""
@@ -698,10 +705,14 @@ class PaperStore:
             for paper_id, spans_json, stored in self._rows(
                 f"SELECT id, sentences, sentence_vectors FROM papers WHERE id IN ({marks})", batch
             ):
-                spans = _offsets(spans_json)
+                spans = _offsets(spans_json, paper_id)
                 vectors = None
                 if stored and spans:
+                    if not isinstance(stored, bytes) or len(stored) % len(spans):
+                        raise _damaged(f"the vectors of {paper_id!r}")
                     matrix = np.frombuffer(stored, dtype=np.int8).reshape(len(spans), -1)
+                    if self.dimensions not in (None, matrix.shape[1]):
+                        raise _damaged(f"the vectors of {paper_id!r}")
                     vectors = matrix.astype(np.float32) / np.float32(127.0)
                 found[paper_id] = SentenceRow(spans, vectors)
         return found
@@ -714,8 +725,30 @@ def _run(db: sqlite3.Connection, statements: str) -> None:
             db.execute(statement)
 
 
-def _offsets(stored: str) -> tuple[Offsets, ...]:
-    return tuple((int(start), int(end)) for start, end in json.loads(stored))
+def _damaged(what: str) -> LibraryError:
+    return LibraryError(
+        f"The library is damaged or was changed by another program: {what}. Restore it from a "
+        "copy, or ingest its papers again into a new one."
+    )
+
+
+def _offsets(stored: object, paper_id: object) -> tuple[Offsets, ...]:
+    try:
+        spans = json.loads(stored) if isinstance(stored, str) else None
+        offsets = tuple((start, end) for start, end in spans or ())
+    except (ValueError, TypeError, RecursionError):
+        spans = None
+    if not isinstance(spans, list) or not all(
+        type(start) is int and type(end) is int and 0 <= start <= end for start, end in offsets
+    ):
+        raise _damaged(f"the sentences of {paper_id!r}")
+    return offsets
+
+
+def _passage(row: Sequence[Any]) -> PassageRow:
+    if not (type(row[2]) is int and type(row[3]) is int and 0 <= row[2] <= row[3]):
+        raise _damaged(f"the passage {row[0]!r}")
+    return PassageRow(*row)
 
 
 def _values(paper: Paper) -> tuple[object, ...]:
@@ -736,11 +769,23 @@ def _values(paper: Paper) -> tuple[object, ...]:
 
 
 def _paper(row: Sequence[Any]) -> Paper:
+    try:
+        authors = json.loads(row[3])
+    except (ValueError, TypeError, RecursionError):
+        authors = None
+    whole = (
+        isinstance(authors, list)
+        and all(isinstance(text, str) for text in (*row[:3], *authors))
+        and all(text is None or isinstance(text, str) for text in row[5:12])
+        and (row[4] is None or isinstance(row[4], int))
+    )
+    if not whole:
+        raise _damaged(f"the record of {str(row[0])[:80]!r}")
     return Paper(
         id=row[0],
         title=row[1],
         abstract=row[2],
-        authors=tuple(json.loads(row[3])),
+        authors=tuple(authors),
         author_count=row[4],
         published=row[5],
         date_text=row[6],

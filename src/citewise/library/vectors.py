@@ -68,7 +68,7 @@ class VectorIndex:
                     "is kept; free some space and run the same command again."
                 ) from error
             raise LibraryError(
-                f"The vector index in {self._folder} cannot be {deed} ({cause}). "
+                f"The vector index in {self._folder} cannot be {deed} ({str(cause)[:300]}). "
                 "`citewise doctor --repair` makes it again from the papers."
             ) from error
 
