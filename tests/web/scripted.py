@@ -7,6 +7,7 @@ errors, hostile text, long answers with every verdict. Run as a script it serves
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -259,7 +260,10 @@ def hostile_answer(question: str) -> Answer:
 
 
 class ScriptedLibrary:
-    path = Path("reading-room")
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="citewise-scripted-")
+        self.path = Path(self._folder.name) / "reading-room"
+        self.path.mkdir()
 
     def papers_by_id(self, ids: Sequence[str], /) -> dict[str, Paper]:
         return {i: _BY_ID[i] for i in ids if i in _BY_ID}
@@ -288,6 +292,7 @@ class ScriptedAssistant:
         self.pause = pause
         self.closed = 0
         self.histories: list[tuple[Message, ...]] = []
+        self.asked: list[tuple[str, str, Filters]] = []
 
     def stream(
         self,
@@ -299,6 +304,7 @@ class ScriptedAssistant:
         filters: Filters | None = None,
     ) -> Iterator[Event]:
         self.histories.append(tuple(history))
+        self.asked.append((question, effort, filters or Filters()))
         try:
             yield Working("search", "searching 475 papers")
             time.sleep(self.pause)

@@ -1,21 +1,26 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import scripted  # type: ignore[import-not-found]  # beside this file
 
 from citewise.answering.assistant import Assistant
+from citewise.bundle import verify_bundle
 from citewise.library.library import Library
+from citewise.types import Filters
 
+axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core is not installed")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = os.environ.get("CITEWISE_CHROMIUM") or next(
@@ -79,7 +84,7 @@ class Room:
         self.page.wait_for_function(
             """question => {
               const turn = document.querySelector('#cw-current .cw-turn:not(.cw-busy)');
-              return turn && turn.querySelector('.cw-question').textContent.trim() === question
+              return turn && turn.querySelector('.cw-question h2').textContent.trim() === question
             }""",
             arg=question.strip(),
             timeout=WAIT,
@@ -146,7 +151,7 @@ def test_an_answer_streams_into_the_talk(browser: Any, open_room: Any) -> None:
                 if (turn) window.seen.push([
                   turn.querySelectorAll('.cw-chip').length,
                   turn.querySelector('.cw-status')?.textContent ?? null,
-                  turn.querySelector('.cw-question').getBoundingClientRect().top,
+                  turn.querySelector('.cw-question h2').getBoundingClientRect().top,
                   turn.querySelector('.cw-s')?.getBoundingClientRect().top ?? null,
                 ]);
               }).observe(document.body, {childList: true, subtree: true, characterData: true});
@@ -249,14 +254,15 @@ def test_examples_follow_ups_and_a_new_conversation(room: Room, script: Any) -> 
     first = examples.first.inner_text()
     examples.first.click()
     room.sees("#cw-current .cw-foot")
-    assert room.page.inner_text("#cw-current .cw-question").strip() == first
+    assert room.page.inner_text("#cw-current .cw-question h2").strip() == first
     room.page.locator("#cw-current .cw-next .cw-ask").first.click()
     room.sees("#cw-past .cw-turn")
     room.sees("#cw-current .cw-foot")
     assert len(script.histories[-1]) == 2
     # a chip of an earlier turn still opens its paper
+    key = room.page.locator("#cw-past .cw-chip").first.get_attribute("data-cw-open")
     room.page.locator("#cw-past .cw-chip").first.click()
-    assert room.sees(".cw-cards .cw-open").get_attribute("data-cw-key") == "1:1"
+    assert room.sees(".cw-cards .cw-open").get_attribute("data-cw-key") == key
     room.page.click("#cw-new")
     room.sees(".cw-welcome")
     assert room.page.locator(".cw-turn").count() == 0
@@ -274,7 +280,7 @@ def test_keys(room: Room) -> None:
     assert room.page.locator(".cw-turn").count() == 0
     box.press("Enter")
     room.sees("#cw-current .cw-foot")
-    assert room.page.inner_text("#cw-current .cw-question").split() == ["one", "two"]
+    assert room.page.inner_text("#cw-current .cw-question h2").split() == ["one", "two"]
     room.page.locator("#cw-current .cw-chip").first.focus()
     room.page.keyboard.press("Enter")
     room.sees(".cw-cards .cw-open")
@@ -289,7 +295,7 @@ def test_hostile_text_is_text(room: Room) -> None:
     room.page.locator("#cw-current .cw-chip").first.click()
     card = room.sees(".cw-cards .cw-open")
     assert "<script>window.hacked=1</script>" in card.inner_text()
-    assert "${window.hacked=1}" in room.page.inner_text("#cw-current .cw-question")
+    assert "${window.hacked=1}" in room.page.inner_text("#cw-current .cw-question h2")
     room.page.wait_for_timeout(300)
     assert room.page.evaluate("window.hacked") is None
     inside = ".cw-turn :is(script, img, svg, iframe, style, form, input), .cw-cards :is(img, svg)"
@@ -310,6 +316,141 @@ def test_a_narrow_page_slides_the_evidence_over(open_room: Any, address: str, wi
     room.page.keyboard.press("Escape")
     room.page.wait_for_selector("#cw-right", state="hidden", timeout=WAIT)
     assert room.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_reload_keeps_the_conversation(room: Room, open_room: Any, address: str) -> None:
+    room.ask("Which papers make decoding faster, said Ämilie?")
+    room.ask("And which need no training?")
+    kept = parse_qs(urlsplit(room.page.url).query)["c"]
+    room.page.reload()
+    room.sees("#cw-past .cw-turn")
+    assert parse_qs(urlsplit(room.page.url).query)["c"] == kept
+    assert room.page.inner_text("#cw-current h2") == "And which need no training?"
+    room.page.locator("#cw-past .cw-chip").first.click()
+    assert room.sees(".cw-cards .cw-open mark").first.is_visible()
+    # found by its words, from another tab
+    other: Room = open_room(address)
+    other.page.fill("#cw-search textarea, #cw-search input", "ÄMILIE training")
+    other.page.wait_for_function("document.querySelectorAll('.cw-conv').length === 1", timeout=WAIT)
+    other.page.click(".cw-conv-open")
+    assert other.sees("#cw-past .cw-turn").count() == 1
+    assert parse_qs(urlsplit(other.page.url).query)["c"] == kept
+    # renamed, and deleted only after a second thought
+    other.page.hover(".cw-conv")
+    other.page.click(".cw-conv .cw-dots")
+    other.page.get_by_role("button", name="Rename", exact=True).click()
+    other.page.fill(".cw-manage input", "Fast <b>decoding</b>")
+    other.page.keyboard.press("Enter")
+    other.page.wait_for_function(
+        "document.querySelector('.cw-conv-title').textContent === 'Fast <b>decoding</b>'",
+        timeout=WAIT,
+    )
+    other.page.hover(".cw-conv")
+    other.page.click(".cw-conv .cw-dots")
+    other.page.click(".cw-manage .cw-danger")
+    other.page.get_by_role("button", name="Keep", exact=True).click()
+    assert other.page.locator(".cw-conv").count() == 1
+    other.page.click(".cw-conv .cw-dots")
+    other.page.click(".cw-manage .cw-danger")
+    other.page.click(".cw-manage .cw-danger")
+    other.sees(".cw-welcome")
+    assert urlsplit(other.page.url).query == ""
+    room.page.reload()
+    assert "no such conversation" in room.sees("#cw-current .cw-error").inner_text()
+
+
+def test_what_is_in_force_is_seen_and_removable(room: Room, script: Any) -> None:
+    room.ask(QUESTION)
+    room.page.locator("#cw-current .cw-chip").last.click()
+    room.page.click(".cw-cards .cw-open [data-cw-act=only]")
+    chip = room.sees(".cw-filter")
+    assert "only How Much of a Layer Is Needed" in chip.inner_text()
+    room.page.click("#cw-filter-box .label-wrap")
+    since = room.page.locator("#cw-since input, #cw-since textarea")
+    since.fill("someday")
+    since.press("Enter")
+    assert "is no date" in room.sees(".cw-filter.cw-wrong").inner_text()
+    since.fill("2024-10")
+    since.press("Enter")
+    room.page.wait_for_selector(".cw-wrong", state="detached", timeout=WAIT)
+    room.page.get_by_text("deep", exact=True).click()
+    room.ask("And then?")
+    assert script.asked[-1] == (
+        "And then?",
+        "deep",
+        Filters(since="2024-10", papers=("p-prune",)),
+    )
+    assert "since 2024-10, only How" in room.page.inner_text("#cw-current .cw-within")
+    room.page.locator(".cw-filter").first.click()
+    room.page.wait_for_function(
+        "document.querySelectorAll('.cw-filter').length === 1", timeout=WAIT
+    )
+    assert since.input_value() == ""
+    room.page.click("#cw-new")
+    room.page.wait_for_selector(".cw-filter", state="detached", timeout=WAIT)
+
+
+def test_an_answer_is_exported_judged_and_asked_anew(
+    room: Room, script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = tmp_path / "inbox.jsonl"
+    monkeypatch.setattr("citewise.evaluation.inbox.inbox_file", lambda: inbox)
+    room.ask(QUESTION)
+    exported = {}
+    for form in ("md", "json", "zip"):
+        room.page.click("#cw-current .cw-more summary")
+        with room.page.expect_download(timeout=WAIT) as download:
+            room.page.click(f"#cw-current .cw-more [data-cw-key={form}]")
+        exported[form] = Path(download.value.path()).read_bytes()
+        assert download.value.suggested_filename == f"which-papers-make-decoding-faster.{form}"
+    markdown = exported["md"].decode()
+    assert "needs no draft model and no training [1]." in markdown
+    assert "@misc{p-draft," in markdown
+    answer = json.loads(exported["json"])["turns"][0]["answer"]
+    assert answer["citations"][1]["paper"]["id"] == "p-cache"
+    with zipfile.ZipFile(io.BytesIO(exported["zip"])) as bundle:
+        bundle.extractall(tmp_path / "bundle")
+    assert not [f for f in verify_bundle(tmp_path / "bundle").failures if "differs" in f.what]
+    # a thumb down with a reason is a draft question
+    room.page.click("#cw-current .cw-down")
+    room.page.fill(".cw-why input", "It says nothing of dialogue.")
+    room.page.keyboard.press("Enter")
+    room.sees("#cw-notice.cw-on")
+    deadline = time.monotonic() + 10
+    while "dialogue" not in (inbox.read_text() if inbox.exists() else ""):
+        assert time.monotonic() < deadline
+        room.page.wait_for_timeout(50)
+    draft = json.loads(inbox.read_text())
+    assert draft["question"] == QUESTION
+    assert draft["inbox"]["reason"] == "It says nothing of dialogue."
+    assert room.page.get_attribute("#cw-current .cw-down", "aria-pressed") == "true"
+    # again, and then edited: the later turn goes
+    asked = len(script.asked)
+    room.page.click("#cw-current .cw-again")
+    room.page.wait_for_selector("#cw-current .cw-down[aria-pressed=false]", timeout=WAIT)
+    assert len(script.asked) == asked + 1
+    room.ask("Second?")
+    room.page.locator("#cw-past .cw-turn").hover()
+    room.page.click("#cw-past .cw-edit")
+    assert room.page.input_value("#cw-box textarea") == QUESTION
+    assert "the turn after it go" in room.page.inner_text("#cw-editing")
+    room.ask("First, better?")
+    assert room.page.locator(".cw-turn").count() == 1
+    assert script.histories[-1] == ()
+    room.page.reload()
+    room.sees("#cw-current .cw-foot")
+    assert room.page.inner_text("#cw-talk h2") == "First, better?"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_nothing_is_out_of_reach(open_room: Any, address: str, scheme: str, width: int) -> None:
+    room: Room = open_room(address, width, color_scheme=scheme)
+    room.ask(QUESTION)
+    room.page.evaluate("document.querySelector('#cw-filter-box .label-wrap').click()")
+    room.page.locator("#cw-current .cw-chip").nth(2).click()
+    room.sees(".cw-cards .cw-open mark")
+    found = axe.Axe().run(room.page)["violations"]
+    assert [(v["id"], n["html"][:200]) for v in found for n in v["nodes"]] == []
 
 
 def test_rooms_stand_in_the_address(open_room: Any, address: str) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from citewise.conversations import Conversations
+from citewise.errors import LibraryError
 from citewise.types import Answer, Event, Filters, Message, Paper, SearchResult
 
 if TYPE_CHECKING:
@@ -129,12 +131,30 @@ class PageContext:
     assistants: tuple[Asks, ...]
     """One for each backend that the operator configured; the first is asked unless the person
     chooses. All answer from the same library."""
+    kept: Conversations = field(default_factory=Conversations.in_memory)
+    """The conversations; unless given, they end with the server."""
+    kept_note: str = ""
+    """Why conversations are not kept with the library, for people; empty where they are."""
     user_of: Callable[[Any], str] = nobody
     """The name of the person behind a ``gr.Request``; empty where nobody has to log in."""
     opened: Mapping[str, gr.Button] = field(default_factory=dict)
     """By room, a button out of sight that the page presses whenever the room is entered: a room
     fills or refreshes itself with ``context.opened["library"].click(...)``. Filled in by the page
     before it builds the rooms."""
+
+    @classmethod
+    def of(
+        cls, assistants: Sequence[Asks], *, user_of: Callable[[Any], str] = nobody
+    ) -> PageContext:
+        """With the conversations that lie in the library's folder.
+
+        Where they cannot be kept there, the page works all the same and says so.
+        """
+        try:
+            kept, note = Conversations.open(assistants[0].library.path), ""
+        except LibraryError as error:
+            kept, note = Conversations.in_memory(), str(error)
+        return cls(tuple(assistants), kept=kept, kept_note=note, user_of=user_of)
 
     @property
     def library(self) -> Shelves:

@@ -2,7 +2,7 @@
 
 Papers, questions, answers and errors are untrusted text. They are escaped where they are put in,
 and the finished HTML passes a strict allow-list once more (:func:`clean`): no styles, no images,
-no scripts, no links but http and https.
+no scripts, no links but http and https, MathML only as :mod:`citewise.web.mathematics` writes it.
 
 Answers are Markdown with ``[1]`` markers. Sentences and markers are found in the source, carried
 through the Markdown renderer as private-use characters, and become spans and buttons while the
@@ -20,29 +20,52 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 
-from citewise.types import Answer, Citation, Paper, Retrieved, Sentence, Span, Verdict
+from citewise.conversations import ConversationInfo
+from citewise.types import (
+    Answer,
+    Citation,
+    Filters,
+    Paper,
+    Retrieved,
+    Sentence,
+    Span,
+    Verdict,
+    short_name,
+)
+from citewise.web import mathematics
 from citewise.web.context import Described
+from citewise.web.mathematics import formulas, with_formulas
 
 ALLOWED_TAGS: frozenset[str] = frozenset(
-    """a article aside blockquote br button cite code dd del details div dl dt em footer h2 h3 h4
-    header hr li mark ol p pre section small span strong sub summary sup table tbody td th thead
-    time tr ul""".split()
+    """a article aside blockquote br button cite code dd del details div dl dt em footer h1 h2 h3 h4
+    header hr li mark nav ol p pre section small span strong sub summary sup table tbody td th
+    thead time tr ul""".split()
+    + sorted(mathematics.TAGS)
 )
 """Every tag that may reach the page."""
 
 ALLOWED_ATTRIBUTES: frozenset[str] = frozenset(
     """class hidden href rel role start target title type aria-expanded aria-hidden aria-label
-    aria-live data-cw-act data-cw-ask data-cw-key data-cw-open data-cw-quote data-cw-room
-    data-cw-s data-cw-sentences data-cw-title data-cw-turn""".split()
+    aria-live aria-pressed data-cw-act data-cw-ask data-cw-c data-cw-key data-cw-open data-cw-paper
+    data-cw-quote data-cw-room data-cw-s data-cw-sentences data-cw-title data-cw-turn""".split()
+    + sorted(mathematics.ATTRIBUTES)
 )
 """Every attribute that may reach the page; ``class`` only with names of ours."""
 
 MAX_QUOTE = 420
 """Characters of a quote shown while hovering over a citation."""
 
+EXPORTS: Mapping[str, str] = {
+    "md": "Markdown with BibTeX",
+    "json": "JSON",
+    "zip": "Bundle that proves itself",
+}
+"""What an answer or a conversation can be taken along as, by the name of its file's end."""
+
 NEAREST = 5
 """Papers offered when the question has no answer."""
 
+_PLAIN = re.compile(r"[\w.%+-]{1,24}")
 _WEB = re.compile(r"https?://[^\s/?#]", re.IGNORECASE)
 _MARKER = re.compile(r"\[(\d{1,4})\](?![(\[]\D)")
 _AFTER_SENTENCE = re.compile(r"(?:[ \t]*\[\d{1,4}\]|[.,;:!?*_]+(?=[ \t]*\[\d))*")
@@ -73,12 +96,14 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
         return value if _WEB.match(value) else None
     if name == "type":
         return "button" if tag == "button" else None
+    if name in mathematics.ATTRIBUTES:
+        return value if tag in mathematics.TAGS and _PLAIN.fullmatch(value) else None
     return value
 
 
 _CLEANER = nh3.Cleaner(
     tags=set(ALLOWED_TAGS),
-    clean_content_tags={"script", "style", "iframe", "template", "noscript", "svg", "math"},
+    clean_content_tags={"script", "style", "iframe", "template", "noscript", "svg", "mtext"},
     attributes={"*": set(ALLOWED_ATTRIBUTES) - {"rel", "target"}},
     attribute_filter=_attribute,
     url_schemes={"http", "https"},
@@ -99,6 +124,11 @@ def _unicode(text: str) -> str:
 
 def _text(text: str) -> str:
     return escape(_unicode(text), quote=True)
+
+
+def _rich(text: str) -> str:
+    """Text as HTML, its formulas drawn."""
+    return with_formulas(_unicode(text))
 
 
 def _attributes(values: Mapping[str, str | None]) -> str:
@@ -175,7 +205,7 @@ def _walk(source: str, env: dict[str, Any]) -> str:
     out: list[str] = []
 
     def put(text: str) -> None:
-        text = escape(text.translate(_SHOW), quote=True)
+        text = with_formulas(text.translate(_SHOW))
         css = env["spans"].get(env["open"])
         out.append(f"<span {css}>{text}</span>" if css and text.strip() else text)
 
@@ -263,8 +293,13 @@ def prose_html(
         marks.append((p.end, 0, _END))
         marks.append((p.mark, 1, f"{_VERDICT}{p.index}{_STOP}"))
     source = _MATH.sub(lambda m: m.group().translate(_HIDE), text)
+    drawn = [(start, end) for start, end, _ in formulas(text)]
+    for start, end in drawn:
+        source = source[:start] + text[start:end].translate(_HIDE) + source[end:]
     skips = {}
     for m in _MARKER.finditer(text):
+        if any(start < m.start() < end for start, end in drawn):
+            continue
         if int(m.group(1)) in by_number:
             # a marker is moved against its sentence: the space before it goes
             begin = m.start()
@@ -301,7 +336,7 @@ def prose_html(
     tokens = _MD.parse("".join(pieces), env)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
-            token.tag = "h4"
+            token.tag = "h3"
     return clean(f'<div class="cw-prose">{_MD.renderer.render(tokens, _MD.options, env)}</div>')
 
 
@@ -317,13 +352,25 @@ def _marked(abstract: str, spans: Iterable[Span]) -> str:
             ranges[-1][1] = max(ranges[-1][1], end)
         elif start < end:
             ranges.append([start, end])
+    abstract = _unicode(abstract)
+    drawn = list(formulas(abstract))
+
+    def piece(start: int, end: int) -> str:
+        # A formula of which only a part is marked stays as it is written.
+        out = []
+        for first, last, made in drawn:
+            if start <= first and last <= end:
+                out += [escape(abstract[start:first]), made]
+                start = last
+        return "".join([*out, escape(abstract[start:end])])
+
     out = []
     position = 0
     for start, end in ranges:
-        out.append(_text(abstract[position:start]))
-        out.append(f"<mark>{_text(abstract[start:end])}</mark>")
+        out.append(piece(position, start))
+        out.append(f"<mark>{piece(start, end)}</mark>")
         position = end
-    out.append(_text(abstract[position:]))
+    out.append(piece(position, len(abstract)))
     return "".join(out)
 
 
@@ -347,6 +394,23 @@ def _about(paper: Paper) -> str:
     return '<span class="cw-dot" aria-hidden="true"> · </span>'.join(parts)
 
 
+def _about_it(paper: Paper, *, kept: bool) -> str:
+    """What can be done with an open paper."""
+    if not kept:
+        return ""
+    return (
+        '<p class="cw-do">'
+        + _button(
+            "Ask only this paper",
+            "cw-link",
+            data_cw_act="only",
+            data_cw_paper=paper.id,
+            data_cw_title=short_name(paper.title),
+        )
+        + "</p>"
+    )
+
+
 def _card(
     key: str,
     label: str,
@@ -355,8 +419,10 @@ def _card(
     *,
     sentences: Sequence[str] = (),
     focus: bool = False,
+    past: str = "",
 ) -> str:
-    quotes = "".join(f"<blockquote>{_text(span.text)}</blockquote>" for span in spans)
+    """``past`` says in words why the cited words cannot be shown in their abstract any more."""
+    quotes = "".join(f"<blockquote>{_rich(span.text)}</blockquote>" for span in spans)
     backlinks = ""
     if sentences:
         links = ", ".join(
@@ -371,15 +437,16 @@ def _card(
         )
         word = "sentence" if len(sentences) == 1 else "sentences"
         backlinks = f'<p class="cw-used">Cited in {word} {links}</p>'
-    abstract = (
-        _marked(paper.abstract, spans)
-        if paper.abstract.strip()
-        else "The library holds no abstract of this paper."
-    )
+    if past:
+        abstract = f'<p class="cw-past-note">{_text(past)}</p>{quotes}'
+    elif paper.abstract.strip():
+        abstract = f"<p>{_marked(paper.abstract, spans)}</p>"
+    else:
+        abstract = "<p>The library holds no abstract of this paper.</p>"
     about = _about(paper)
     opener = _button(
         f'<span class="cw-n">{_text(label)}</span>'
-        f'<span class="cw-title">{_text(paper.title)}</span>',
+        f'<span class="cw-title">{_rich(paper.title)}</span>',
         "cw-card-open",
         data_cw_open=key,
         aria_expanded="true" if focus else "false",
@@ -390,7 +457,8 @@ def _card(
         f"<h3>{opener}</h3>"
         + (f'<p class="cw-about">{about}</p>' if about else "")
         + f'<div class="cw-quotes">{quotes}</div>'
-        + f'<div class="cw-abstract"><p>{abstract}</p></div>{backlinks}</article>'
+        + f'<div class="cw-abstract">{abstract}{_about_it(paper, kept=not past)}</div>'
+        + f"{backlinks}</article>"
     )
 
 
@@ -401,13 +469,20 @@ def evidence_html(
     turn: str = "1",
     sentences: Sequence[Sentence] = (),
     focus: bool = False,
+    kept: bool = False,
 ) -> str:
     """A cited paper: its title, what is known of it, and its abstract with the cited words marked.
 
     ``paper`` is the library's paper where ``citation.paper`` comes without its abstract;
-    ``sentences`` are the answer's, to say which of them cite it; ``focus`` opens the card.
+    ``sentences`` are the answer's, to say which of them cite it; ``focus`` opens the card. Of an
+    answer that was ``kept``, the paper may be gone or changed since, which the card then says.
     """
     whole = paper or citation.paper
+    past = ""
+    if kept and paper is None:
+        past = "This paper is no longer in the library. These words of it were cited:"
+    elif kept and any(whole.abstract[s.start : s.end] != s.text for s in citation.spans):
+        past = "The abstract in the library has changed since. These words of it were cited:"
     used = [f"{turn}:{i}" for i, s in enumerate(sentences) if citation.n in s.citations]
     return clean(
         _card(
@@ -417,6 +492,7 @@ def evidence_html(
             citation.spans,
             sentences=used,
             focus=focus,
+            past=past,
         )
     )
 
@@ -428,7 +504,7 @@ def retrieved_html(
     can_open = frozenset(openable)
     rows = []
     for item in retrieved:
-        title = _text(item.title)
+        title = _rich(item.title)
         if item.paper_id in can_open:
             title = _button(title, "cw-link", data_cw_open=f"{turn}:r{item.rank}")
         rows.append(f"<li>{title}</li>")
@@ -442,10 +518,16 @@ def store_html(
     turn: str = "1",
     sentences: Sequence[Sentence] = (),
     retrieved: Sequence[Retrieved] = (),
+    kept: bool = False,
 ) -> str:
-    """The evidence of one turn, kept beside it and out of sight until the page shows it."""
+    """The evidence of one turn, kept beside it and out of sight until the page shows it.
+
+    ``kept``: of an answer from an earlier day, whose papers may be gone (:func:`evidence_html`).
+    """
     cited = [
-        evidence_html(citation, papers.get(citation.paper.id), turn=turn, sentences=sentences)
+        evidence_html(
+            citation, papers.get(citation.paper.id), turn=turn, sentences=sentences, kept=kept
+        )
         for citation in citations
     ]
     near = [
@@ -461,10 +543,24 @@ def store_html(
 # ---------------------------------------------------------------- one turn of the talk
 
 
-def question_html(question: str) -> str:
-    """What the person asked, as typed."""
+def question_html(question: str, *, turn: str = "", within: str = "") -> str:
+    """What the person asked, as typed; with ``turn`` it can be edited.
+
+    ``within`` names the filters it was asked with.
+    """
     lines = "<br>".join(_text(line) for line in question.strip().splitlines())
-    return clean(f'<header class="cw-question"><h2>{lines}</h2></header>')
+    edit = ""
+    if turn:
+        edit = _button(
+            "Edit",
+            "cw-link cw-edit",
+            data_cw_act="edit",
+            data_cw_turn=turn,
+            data_cw_quote=question,
+            aria_label="Edit this question and ask again",
+        )
+    searched = f'<p class="cw-within">{_text(within)}</p>' if within else ""
+    return clean(f'<header class="cw-question"><h2>{lines}</h2>{edit}{searched}</header>')
 
 
 def status_html(text: str) -> str:
@@ -517,10 +613,57 @@ def copy_text(answer: Answer) -> str:
     return "\n".join(lines).strip()
 
 
-def answer_html(answer: Answer, *, turn: str = "1", openable: Iterable[str] = ()) -> str:
+def _foot(answer: Answer, turn: str, thumb: int, reason: str) -> str:
+    """What is known of an answer, and what can be done with it."""
+    tally = _tally(answer) if answer.answered else _text(answer.backend)
+    exports = "".join(
+        _button(label, "cw-link", data_cw_act="export", data_cw_key=form, data_cw_turn=turn)
+        for form, label in EXPORTS.items()
+    )
+    thumbs = "".join(
+        _button(
+            "",
+            f"cw-icon cw-thumb cw-{name}",
+            data_cw_act="thumb",
+            data_cw_key=str(value),
+            data_cw_turn=turn,
+            data_cw_quote=reason if thumb == value else "",
+            aria_label=label,
+            aria_pressed="true" if thumb == value else "false",
+        )
+        for value, name, label in ((1, "up", "This answer is good"), (-1, "down", "It is not"))
+    )
+    return (
+        f'<footer class="cw-foot"><span class="cw-tally">{tally}</span><span class="cw-acts">'
+        + _button("Copy", "cw-link", data_cw_act="copy", data_cw_quote=copy_text(answer))
+        + _again(turn)
+        + f'<details class="cw-more"><summary>Export</summary><div>{exports}</div></details>'
+        + thumbs
+        + "</span></footer>"
+    )
+
+
+def _again(turn: str) -> str:
+    return _button("Ask again", "cw-link cw-again", data_cw_act="again", data_cw_turn=turn)
+
+
+def again_html(turn: str) -> str:
+    """What can be done about a question without an answer."""
+    return clean(f'<footer class="cw-foot"><span class="cw-acts">{_again(turn)}</span></footer>')
+
+
+def answer_html(
+    answer: Answer,
+    *,
+    turn: str = "1",
+    openable: Iterable[str] = (),
+    thumb: int = 0,
+    reason: str = "",
+) -> str:
     """A finished answer: prose with chips and verdicts, or the card that says there is none.
 
-    ``openable`` holds ids of retrieved papers whose cards are in the turn's store.
+    ``openable`` holds ids of retrieved papers whose cards are in the turn's store; ``thumb`` (1, 0
+    or -1) and ``reason`` are what a person said of it.
     """
     can_open = frozenset(openable)
     text = answer.text
@@ -545,15 +688,10 @@ def answer_html(answer: Answer, *, turn: str = "1", openable: Iterable[str] = ()
         parts.append("</section>")
     for note in answer.notes:
         parts.append(f'<p class="cw-aside">{_text(_sentence_case(note))}</p>')
-    if answer.answered:
-        parts.append(f'<footer class="cw-foot"><span>{_tally(answer)}</span>')
-        parts.append(
-            _button("Copy", "cw-link", data_cw_act="copy", data_cw_quote=copy_text(answer))
-        )
-        parts.append("</footer>")
+    parts.append(_foot(answer, turn, thumb, reason))
     if answer.suggestions:
         title = "Ask next" if answer.answered else "These can be answered"
-        parts.append(f'<section class="cw-next"><h4>{title}</h4>')
+        parts.append(f'<section class="cw-next"><h3>{title}</h3>')
         parts.append(_asks(answer.suggestions, "cw-ask"))
         parts.append("</section>")
     if answer.answered and answer.retrieved:
@@ -566,13 +704,95 @@ def answer_html(answer: Answer, *, turn: str = "1", openable: Iterable[str] = ()
     return clean(f'<div class="cw-answer">{"".join(parts)}</div>')
 
 
-def turn_html(question: str, body: str, *, turn: str = "1", busy: bool = False) -> str:
+def turn_html(
+    question: str,
+    body: str,
+    *,
+    turn: str = "1",
+    conversation: str = "",
+    within: str = "",
+    busy: bool = False,
+) -> str:
     """One turn: the question and ``body``, which is HTML made by the other functions here."""
     css = "cw-turn cw-busy" if busy else "cw-turn"
+    asked = question_html(question, turn="" if busy else turn, within=within)
     return clean(
-        f'<article class="{css}" data-cw-turn="{_text(turn)}">'
-        f"{question_html(question)}{body}</article>"
+        f'<article class="{css}" data-cw-turn="{_text(turn)}" data-cw-c="{_text(conversation)}">'
+        f"{asked}{body}</article>"
     )
+
+
+def filters_text(filters: Filters, titles: Mapping[str, str]) -> dict[str, str]:
+    """What restricts a search, in words, by the name of its filter; papers by ``paper:ID``."""
+    said = {}
+    if filters.since:
+        said["since"] = f"since {filters.since}"
+    if filters.until:
+        said["until"] = f"until {filters.until}"
+    if filters.source:
+        said["source"] = f"from {filters.source}"
+    if filters.author:
+        said["author"] = f"by {filters.author}"
+    for paper in filters.papers:
+        said[f"paper:{paper}"] = f"only {titles.get(paper, paper)}"
+    return said
+
+
+def within_text(filters: Filters, titles: Mapping[str, str]) -> str:
+    """The same as one line under a question; empty where nothing restricts."""
+    said = list(filters_text(filters, titles).values())
+    return "Asked " + ", ".join(said) if said else ""
+
+
+def chips_html(said: Mapping[str, str], faults: Mapping[str, str]) -> str:
+    """The filters in force as chips that remove themselves; ``faults`` say what is wrong."""
+    if not said and not faults:
+        return ""
+    chips = "".join(
+        _button(
+            f'<span>{_text(faults.get(key, words))}</span><span aria-hidden="true">×</span>',
+            "cw-filter cw-wrong" if key in faults else "cw-filter",
+            data_cw_act="unfilter",
+            data_cw_key=key,
+            aria_label=f"{faults.get(key, words)}: remove this filter",
+        )
+        for key, words in {**said, **faults}.items()
+    )
+    return clean(f'<div class="cw-filters">{chips}</div>')
+
+
+def conversations_html(
+    groups: Mapping[str, Sequence[ConversationInfo]], *, searched: bool = False
+) -> str:
+    """The conversations that are kept, under the names of their days."""
+    if not any(groups.values()):
+        words = "None holds these words." if searched else "Nothing has been asked yet."
+        return clean(f'<p class="cw-none-kept">{words}</p>')
+    parts = []
+    for name, group in groups.items():
+        rows = "".join(
+            f'<li class="cw-conv" data-cw-c="{_text(info.id)}">'
+            + _button(
+                f'<span class="cw-conv-title">{_text(info.title)}</span>',
+                "cw-conv-open",
+                data_cw_act="open",
+                data_cw_c=info.id,
+                data_cw_title=info.title,
+            )
+            + _button(
+                "",
+                "cw-icon cw-dots",
+                data_cw_act="manage",
+                data_cw_c=info.id,
+                aria_label=f"Rename, export or delete “{info.title}”",
+                aria_expanded="false",
+            )
+            + "</li>"
+            for info in group
+        )
+        if rows:
+            parts.append(f'<h2>{_text(name)}</h2><ul class="cw-convs">{rows}</ul>')
+    return clean(f'<nav class="cw-kept" aria-label="Conversations">{"".join(parts)}</nav>')
 
 
 # ---------------------------------------------------------------- the room itself
@@ -592,7 +812,7 @@ def header_html(
     return clean(
         '<header class="cw-head">'
         + _button("", "cw-icon cw-menu", data_cw_act="side", aria_label="Conversations and filters")
-        + f'<span class="cw-brand">citewise</span><nav class="cw-doors" aria-label="Rooms">{doors}'
+        + f'<h1 class="cw-brand">citewise</h1><nav class="cw-doors" aria-label="Rooms">{doors}'
         f'</nav><span class="cw-about-all"><span>{_plural(papers, "paper")}</span>'
         f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
         f'<span class="cw-wide">backend <strong>{who}</strong></span></span>'
@@ -633,8 +853,11 @@ def evaluate_html() -> str:
     )
 
 
-def welcome_html(papers: int, examples: Sequence[str]) -> str:
-    """What stands in the talk before the first question."""
+def welcome_html(papers: int, examples: Sequence[str], *, arrived: bool = False) -> str:
+    """What stands in the talk before the first question.
+
+    ``arrived``: because a person went here, and the address must name no conversation any more.
+    """
     if papers:
         lead = (
             f"Answers are put together from {_plural(papers, 'abstract')} and nothing else. "
@@ -644,8 +867,10 @@ def welcome_html(papers: int, examples: Sequence[str]) -> str:
     else:
         lead = "The library is empty. Add papers with “citewise ingest PATH” and ask again."
         rows = ""
+    here = ' data-cw-c=""' if arrived else ""
     return clean(
-        '<section class="cw-welcome"><h2>What do the papers say?</h2>'
+        f'<section class="cw-welcome"{here}>'
+        "<h2>What do the papers say?</h2>"
         f"<p>{_text(lead)}</p>{rows}</section>"
     )
 

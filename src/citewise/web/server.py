@@ -67,7 +67,7 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
     from citewise.web import openai_door  # noqa: PLC0415
     from citewise.web.page import build_page  # noqa: PLC0415
 
-    page = build_page(PageContext((assistant,), user_of=user_of))
+    page = build_page(PageContext.of((assistant,), user_of=user_of))
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     # No page of another host may read an answer. Where the application says nothing about it,

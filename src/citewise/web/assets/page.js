@@ -1,6 +1,7 @@
 "use strict";
-// The browser's side of the page: evidence, citations, keys. It asks the server nothing and puts
-// text in with textContent only; the cards it shows were made and cleaned by the server.
+// The browser's side of the page: rooms, conversations, evidence, citations, keys. What it asks the
+// server goes through Gradio's events; text is put in with textContent only, and the cards it shows
+// were made and cleaned by the server.
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -46,9 +47,203 @@
   };
   const roomInAddress = () => location.hash.slice(1) || "chat";
   const walk = (name) => {
-    history.pushState(history.state, "", name === "chat" ? location.pathname + location.search
-      : `#${name}`);
+    history.pushState(null, "", location.pathname + location.search
+      + (name === "chat" ? "" : `#${name}`));
     enter(name);
+  };
+
+  // the server's ear: a component out of sight whose events carry what a person wants done
+  let trigger = null;
+  const waiting = [];
+  const send = (event, data) => {
+    if (trigger && ready) trigger(event, data);
+    else waiting.push([event, data]);
+  };
+  const flush = () => { while (trigger && ready && waiting.length) trigger(...waiting.shift()); };
+  window.citewiseBus = (given) => { trigger = given; flush(); };
+
+  // which conversation is open stands in the address
+  const inAddress = () => new URLSearchParams(location.search).get("c") || "";
+  const setAddress = (c, push) => {
+    const to = c ? `${location.pathname}?c=${encodeURIComponent(c)}` : location.pathname;
+    history[push ? "pushState" : "replaceState"](null, "", to + location.hash);
+  };
+  let replacing = null;
+  let wanted = null;
+  window.citewiseAux = () => {
+    const told = { c: inAddress(), replacing };
+    edit(null);
+    return told;
+  };
+  const openConversation = (c) => {
+    wanted = c;
+    setAddress(c, true);
+    edit(null);
+    if (room !== "chat") enter("chat");
+    draw(false);
+    send("select", { c });
+  };
+
+  // a word to the person, in passing
+  const notice = (text) => {
+    let place = $("#cw-notice");
+    if (!place) {
+      place = document.createElement("div");
+      place.id = "cw-notice";
+      place.setAttribute("role", "status");
+      ($("main") || document.body).append(place);
+    }
+    place.textContent = text;
+    place.classList.add("cw-on");
+    clearTimeout(notice.timer);
+    notice.timer = setTimeout(() => place.classList.remove("cw-on"), 4000);
+  };
+  window.citewiseSave = (parcel) => {
+    if (!parcel || parcel.error) { notice(parcel?.error || "Nothing to export."); return; }
+    const bytes = Uint8Array.from(atob(parcel.data), (c) => c.charCodeAt(0));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([bytes], { type: parcel.type }));
+    link.download = parcel.name;
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    notice(`Saved as ${parcel.name}`);
+  };
+
+  // small things made here: a button, a field, a row of them
+  const make = (tag, css, text) => {
+    const element = document.createElement(tag);
+    element.className = css;
+    if (tag === "button") element.type = "button";
+    if (text) element.textContent = text;
+    return element;
+  };
+  const field = (label, value, done, cancel) => {
+    const input = make("input", "cw-field");
+    input.value = value;
+    input.setAttribute("aria-label", label);
+    input.placeholder = label;
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") done(input.value);
+      else if (event.key === "Escape") cancel();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    return input;
+  };
+
+  // managing one conversation of the list
+  const manage = (button) => {
+    const row = button.closest(".cw-conv");
+    const there = $(".cw-manage", row);
+    for (const old of $$(".cw-manage")) old.remove();
+    for (const dots of $$(".cw-dots")) dots.setAttribute("aria-expanded", "false");
+    row.classList.remove("cw-renaming");
+    if (there) return;
+    button.setAttribute("aria-expanded", "true");
+    const c = row.dataset.cwC;
+    const box = make("div", "cw-manage");
+    const close = () => {
+      box.remove();
+      row.classList.remove("cw-renaming");
+      button.setAttribute("aria-expanded", "false");
+      if (button.isConnected) button.focus();
+    };
+    box.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { close(); event.stopPropagation(); }
+    });
+    const rename = make("button", "cw-link", "Rename");
+    rename.addEventListener("click", () => {
+      const title = $(".cw-conv-open", row).dataset.cwTitle;
+      const input = field("New title", title,
+        (value) => { send("edit", { c, title: value }); close(); }, close);
+      row.classList.add("cw-renaming");
+      box.replaceChildren(input);
+      input.focus();
+      input.select();
+    });
+    const forms = [["md", "Markdown"], ["json", "JSON"], ["zip", "Bundle"]].map(([form, label]) => {
+      const save = make("button", "cw-link", label);
+      save.setAttribute("aria-label", `Export as ${label}`);
+      save.addEventListener("click", () => { send("download", { c, form }); close(); });
+      return save;
+    });
+    const remove = make("button", "cw-link cw-danger", "Delete");
+    remove.addEventListener("click", () => {
+      const ask = make("span", "cw-sure", "Delete it for good?");
+      const yes = make("button", "cw-link cw-danger", "Delete");
+      const no = make("button", "cw-link", "Keep");
+      yes.addEventListener("click", () => {
+        const open = inAddress() === c;
+        if (open) wanted = "";
+        send("delete", { c, open });
+      });
+      no.addEventListener("click", close);
+      box.replaceChildren(ask, yes, no);
+      no.focus();
+    });
+    box.append(rename, ...forms, remove);
+    row.append(box);
+    rename.focus();
+  };
+
+  // thumbs: the server is told at once, and again with the reason
+  const judged = new Map();
+  const showThumbs = () => {
+    for (const thumb of $$(".cw-thumb")) {
+      const said = judged.get(thumb.dataset.cwTurn);
+      if (said) thumb.setAttribute("aria-pressed", String(said.thumb === +thumb.dataset.cwKey));
+    }
+  };
+  const judge = (button) => {
+    const turn = button.dataset.cwTurn;
+    const taken = button.getAttribute("aria-pressed") === "true";
+    const thumb = taken ? 0 : +button.dataset.cwKey;
+    const c = inAddress();
+    const tell = (reason) => {
+      judged.set(turn, { thumb, reason });
+      send("like", { c, turn, thumb, reason });
+      showThumbs();
+    };
+    tell("");
+    const foot = button.closest(".cw-foot");
+    $(".cw-why", foot.parentElement)?.remove();
+    if (!thumb) return;
+    const box = make("div", "cw-why");
+    const close = () => { box.remove(); if (button.isConnected) button.focus(); };
+    const input = field(thumb > 0 ? "What is good about it? (optional)"
+      : "What is wrong with it? (optional)", button.dataset.cwQuote || "",
+      (value) => { tell(value); close(); notice("Thank you, kept."); }, close);
+    const done = make("button", "cw-link", "Send");
+    done.addEventListener("click", () => { tell(input.value); close(); notice("Thank you, kept."); });
+    box.append(input, done);
+    foot.after(box);
+    input.focus({ preventScroll: true });
+  };
+
+  // editing an earlier question
+  const edit = (button) => {
+    const box = $("#cw-box textarea");
+    $("#cw-editing")?.remove();
+    replacing = null;
+    if (!button || !box) return;
+    replacing = button.dataset.cwTurn;
+    const later = $$("#cw-talk .cw-turn").filter((turn) =>
+      +turn.dataset.cwTurn > +replacing).length;
+    const line = make("div", "");
+    line.id = "cw-editing";
+    line.append(make("span", "", later
+      ? `Asked anew, its answer and the ${later === 1 ? "turn" : `${later} turns`} after it go.`
+      : "Asked anew, its answer goes."));
+    const no = make("button", "cw-link", "Keep it");
+    no.addEventListener("click", () => { edit(null); put(""); box.focus(); });
+    line.append(no);
+    $("#cw-chips").before(line);
+    put(button.dataset.cwQuote);
+    box.focus();
+    box.setSelectionRange(box.value.length, box.value.length);
   };
 
   // the drawer that holds conversations and filters where the page is narrow
@@ -173,10 +368,21 @@
       tip.id = "cw-tip";
       tip.setAttribute("role", "tooltip");
       tip.append(document.createElement("b"), document.createElement("span"));
-      document.body.append(tip);
+      ($("main") || document.body).append(tip);
     }
+    const key = element.dataset.cwOpen;
+    const card = key && $(`.cw-store [data-cw-key="${CSS.escape(key)}"]`);
     tip.children[0].textContent = element.dataset.cwTitle;
     tip.children[1].textContent = element.dataset.cwQuote || "";
+    if (card) {
+      // the same words as the server drew them, formulas included
+      tip.children[0].replaceChildren(...$(".cw-title", card).cloneNode(true).childNodes);
+      const quotes = $$(".cw-quotes blockquote", card);
+      if (quotes.length && card.textContent.length < 6000) {
+        tip.children[1].replaceChildren(...quotes.flatMap((quote, i) =>
+          [...(i ? [" … "] : []), ...quote.cloneNode(true).childNodes]));
+      }
+    }
     tip.classList.add("cw-on");
     const at = element.getBoundingClientRect();
     const box = tip.getBoundingClientRect();
@@ -219,6 +425,9 @@
   };
 
   document.addEventListener("click", (event) => {
+    for (const more of $$("details.cw-more[open]")) {
+      if (!more.contains(event.target) || event.target.closest("button")) more.open = false;
+    }
     const door = event.target.closest?.(".cw-door");
     if (door) { walk(door.dataset.cwRoom); return; }
     const target = event.target.closest?.("[data-cw-open],[data-cw-ask],[data-cw-act]");
@@ -236,6 +445,21 @@
     else if (cwAsk) askNow(cwAsk);
     else if (cwAct === "theme") switchTheme();
     else if (cwAct === "side") draw(true);
+    else if (cwAct === "open") openConversation(target.dataset.cwC);
+    else if (cwAct === "manage") manage(target);
+    else if (cwAct === "thumb") judge(target);
+    else if (cwAct === "edit") edit(target);
+    else if (cwAct === "again") {
+      edit(null);
+      send("retry", { c: inAddress(), turn: target.dataset.cwTurn });
+    } else if (cwAct === "export") {
+      send("download", { c: inAddress(), turn: target.dataset.cwTurn, form: target.dataset.cwKey });
+    } else if (cwAct === "unfilter") send("clear", { key: target.dataset.cwKey });
+    else if (cwAct === "only") {
+      send("option_select", { paper: target.dataset.cwPaper });
+      notice(`Asking only ${target.dataset.cwTitle}`);
+      if (room !== "chat") walk("chat");
+    }
     else if (cwAct === "panel") { opener = target; slide(true); }
     else if (cwAct === "close") slide(false);
     else if (cwAct === "sentence") showSentence(target.dataset.cwS);
@@ -253,7 +477,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       hideTip();
-      if (document.body.classList.contains("cw-evidence")) slide(false);
+      const more = $("details.cw-more[open]");
+      if (more) { more.open = false; $("summary", more).focus(); }
+      else if (document.body.classList.contains("cw-evidence")) slide(false);
       else if (document.body.classList.contains("cw-drawer")) draw(false);
     } else if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey
       && !event.target.closest?.("input, textarea, select, [contenteditable=true]")) {
@@ -271,8 +497,24 @@
   const refresh = () => {
     const current = $("#cw-current .cw-turn");
     const turn = current?.dataset.cwTurn ?? null;
+    // the server says which conversation this is, unless another has been asked for meanwhile
+    const c = ($("#cw-current [data-cw-c]") || current)?.dataset.cwC;
+    if (c !== undefined && (wanted === null || wanted === c)) {
+      if (inAddress() !== c) setAddress(c, false);
+      wanted = null;
+    }
+    for (const row of $$(".cw-conv-open")) {
+      if (row.dataset.cwC === inAddress()) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
+    showThumbs();
     if (turn !== lastTurn) {
       lastTurn = turn;
+      if (turn !== null && shownTurn !== null && !store(shownTurn)) {
+        $(".cw-cards")?.replaceChildren();
+        sources.clear();
+        shownTurn = openKey = null;
+      }
       if (turn === null) {
         $(".cw-cards")?.replaceChildren();
         sources.clear();
@@ -329,7 +571,17 @@
   const start = () => {
     applyTheme(wantedTheme());
     document.body.dataset.cwRoom = roomInAddress();
-    addEventListener("popstate", () => enter(roomInAddress()));
+    addEventListener("popstate", () => {
+      enter(roomInAddress());
+      const here = $("#cw-current [data-cw-c]")?.dataset.cwC || "";
+      if (inAddress() !== here) {
+        wanted = inAddress();
+        send("select", { c: wanted });
+      }
+    });
+    document.addEventListener("click", (event) => {
+      if (event.target.closest("#cw-new")) { wanted = ""; edit(null); setAddress("", true); }
+    }, true);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change",
       () => applyTheme(wantedTheme()));
     new MutationObserver(changed).observe(document.body, { childList: true, subtree: true,
@@ -341,6 +593,9 @@
   window.citewiseReady = () => {
     ready = true;
     if (room !== null && room !== "chat") visit();
+    wanted = inAddress() || null;
+    waiting.unshift(["select", { c: inAddress(), start: true }]);
+    flush();
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
