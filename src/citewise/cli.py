@@ -162,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     chat = command("chat", "serve the web page", _chat, writer, locked)
     chat.add_argument("--host", default="127.0.0.1", help="another than this machine needs --auth")
     chat.add_argument("--port", type=int, default=7860)
+    chat.add_argument(
+        "--mcp", action="store_true", help="tools for agents at /mcp (extra citewise[mcp])"
+    )
     chat.add_argument("--open", action="store_true", help="open the page in a browser")
     chat.add_argument("--sample", action="store_true", help="fill an empty library, unasked")
 

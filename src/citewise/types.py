@@ -656,3 +656,20 @@ def messages_of(history: Sequence[Message | Mapping[str, str]]) -> tuple[Message
             raise ValueError(f"a turn's role is {message.role!r}; it must be user or assistant")
         messages.append(message)
     return tuple(messages)
+
+
+def filters_of(given: object) -> Filters:
+    """Filters that came as an object, by their names; empty values do not restrict.
+
+    Raises ValueError where a name is unknown, a value is no text, or ``papers`` is no list of ids.
+    """
+    known = tuple(Filters.__dataclass_fields__)
+    if not isinstance(given, Mapping) or not set(given) <= set(known):
+        raise ValueError(f"filters must be an object of {', '.join(known)}")
+    values = {name: value for name, value in given.items() if value not in (None, "", [])}
+    papers = values.pop("papers", [])
+    if not all(isinstance(value, str) for value in values.values()):
+        raise ValueError(f"each of the filters {', '.join(sorted(values))} must be a text")
+    if not isinstance(papers, list) or not all(isinstance(paper, str) for paper in papers):
+        raise ValueError("the filter papers must be a list of ids")
+    return Filters(**values, papers=tuple(papers))

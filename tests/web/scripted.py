@@ -264,6 +264,7 @@ class ScriptedLibrary:
         self._folder = tempfile.TemporaryDirectory(prefix="citewise-scripted-")
         self.path = Path(self._folder.name) / "reading-room"
         self.path.mkdir()
+        self.filters: list[Filters | None] = []
 
     def papers_by_id(self, ids: Sequence[str], /) -> dict[str, Paper]:
         return {i: _BY_ID[i] for i in ids if i in _BY_ID}
@@ -273,7 +274,8 @@ class ScriptedLibrary:
             papers=475, sources={"daily-papers": 475}, earliest="2023-12", latest="2025-04-11"
         )
 
-    def find(self, query: str, k: int = 10, /) -> SearchResult:
+    def find(self, query: str, k: int = 10, filters: Filters | None = None, /) -> SearchResult:
+        self.filters.append(filters)
         # Whatever is looked for is there: the page opens with the sample papers' questions.
         paper = Paper(id="found", title=f"{query} and more", abstract="We propose a way.")
         hit = Hit(rank=1, paper=paper, score=1.0, passage=Span.of(paper.abstract, 0, 17))

@@ -266,6 +266,20 @@ def client(address: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return Client(address, verbose=False, analytics_enabled=False)
 
 
+def asked_with(client: Any, **more: Any) -> Any:
+    return client.predict(question="Which make it faster?", api_name="/ask", **more)
+
+
+def test_a_program_may_add_history_and_filters(script: Any, client: Any) -> None:
+    turns = [{"role": "user", "content": "before"}, {"role": "assistant", "content": "so"}]
+    filters = {"since": "2025", "papers": ["p-draft"]}
+    assert asked_with(client, history=turns, filters=filters)["answered"] is True
+    assert script.histories[-1] == (Message("user", "before"), Message("assistant", "so"))
+    assert script.asked[-1][2] == Filters(since="2025", papers=("p-draft",))
+    client.predict("decoding", 3, filters, api_name="/search")
+    assert script.library.filters[-1] == Filters(since="2025", papers=("p-draft",))
+
+
 def test_programs_ask_and_search(client: Any) -> None:
     answer = client.predict("Which papers make it faster?", "normal", api_name="/ask")
     assert answer["answered"] is True
@@ -273,6 +287,9 @@ def test_programs_ask_and_search(client: Any) -> None:
     assert client.predict("decoding", 3, api_name="/search")["query"] == "decoding"
     refused = client.predict("please refuse", "normal", api_name="/ask")
     assert refused["error"]["type"] == "BackendUnavailableError"
+    assert "user or assistant" in asked_with(client, history=[{"role": "king"}])["error"]["message"]
+    wrong = asked_with(client, filters={"colour": "red"})
+    assert wrong["error"]["type"] == "UsageError"
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(named) == {"/ask", "/search"}
 

@@ -71,7 +71,7 @@ class Shelves(Protocol):
         """How many papers there are, and of what kind."""
         ...
 
-    def find(self, query: str, k: int = 10, /) -> SearchResult:
+    def find(self, query: str, k: int = 10, filters: Filters | None = None, /) -> SearchResult:
         """The best ``k`` papers."""
         ...
 

@@ -15,7 +15,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -36,6 +36,7 @@ from citewise.types import (
     Paper,
     SentenceReady,
     Working,
+    filters_of,
 )
 from citewise.web.context import Asks
 from citewise.web.guard import Places
@@ -219,33 +220,13 @@ def _text(content: object, where: str) -> str:
 
 def _filters(value: object) -> Filters:
     """The request's own field ``citewise``: ``{"filters": {"since", "until", ...}}``."""
-    given = value.get("filters", {}) if isinstance(value, dict) else value or {}
-    known = {item.name for item in fields(Filters)}
-    if (
-        not isinstance(given, dict)
-        or not given.keys() <= known
-        or (isinstance(value, dict) and not value.keys() <= {"filters"})
-    ):
-        raise _RefusedError(
-            400,
-            f"citewise may hold filters, an object of {', '.join(sorted(known))}.",
-            param="citewise",
-        )
+    given = {} if value is None else value
+    if not isinstance(given, dict) or not given.keys() <= {"filters"}:
+        raise _RefusedError(400, "citewise may hold filters and nothing else.", param="citewise")
     try:
-        return filters_of(given)
-    except UsageError as error:
-        raise _RefusedError(400, str(error), param="citewise.filters") from error
-
-
-def filters_of(given: Mapping[str, Any]) -> Filters:
-    """Filters that a program sent. Raises UsageError where one is no text, or papers no list."""
-    values = {name: value for name, value in given.items() if value not in (None, "", [])}
-    papers = values.pop("papers", [])
-    if not all(isinstance(value, str) for value in values.values()):
-        raise UsageError(f"Each of the filters {', '.join(sorted(values))} must be a text.")
-    if not isinstance(papers, list) or not all(isinstance(paper, str) for paper in papers):
-        raise UsageError("The filter papers must be a list of ids.")
-    return Filters(**values, papers=tuple(papers))
+        return filters_of(given.get("filters") or {})
+    except ValueError as error:
+        raise _RefusedError(400, f"{error}.", param="citewise.filters") from error
 
 
 # -- what is answered -------------------------------------------------------------------------
@@ -415,6 +396,13 @@ def _annotation(citation: Citation, mark: re.Match[str]) -> Json:
             "quotes": [span.text for span in citation.spans],
         },
     }
+
+
+def said_of(answer: Answer) -> str:
+    """An answer as a chat program is given it: doubts in words, references under it."""
+    said = _Said()
+    said.finish(answer)
+    return said.text
 
 
 def _papers(answer: Answer) -> str:

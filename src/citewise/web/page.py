@@ -8,19 +8,16 @@ without the server. Importing this module imports Gradio, which takes seconds.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import gradio as gr
-from gradio.events import api
 
-from citewise.errors import CitewiseError
-from citewise.types import Json
 from citewise.web import render
 from citewise.web.chat_tab import ASKING_AT_ONCE, build_chat_tab
 from citewise.web.context import ROOMS, PageContext
 from citewise.web.evaluate_tab import build_evaluate_tab
+from citewise.web.gradio_api import add_endpoints
+from citewise.web.guard import WAITING
 from citewise.web.library_tab import build_library_tab
 
 
@@ -65,15 +62,8 @@ def build_page(context: PageContext) -> gr.Blocks:
         )
         page.load(None, js="() => window.citewiseReady()", api_visibility="private")
 
-        def api_ask(question: str, effort: str = "normal") -> dict[str, Any]:
-            return _plainly(lambda: context.assistant().ask(question, effort=effort).to_dict())
-
-        def api_search(query: str, k: int = 10) -> dict[str, Any]:
-            return _plainly(lambda: context.library.find(query, int(k)).to_dict())
-
-        api(api_ask, api_name="ask", concurrency_limit=ASKING_AT_ONCE)
-        api(api_search, api_name="search", concurrency_limit=ASKING_AT_ONCE)
-    page.queue(default_concurrency_limit=ASKING_AT_ONCE)
+        add_endpoints(context)
+    page.queue(default_concurrency_limit=ASKING_AT_ONCE, max_size=WAITING)
     return page
 
 
@@ -81,11 +71,3 @@ def _head(context: PageContext) -> str:
     backends = [assistant.backend.name for assistant in context.assistants]
     papers = context.library.info().papers
     return render.header_html(papers, context.library.path.name, backends, ROOMS)
-
-
-def _plainly(work: Callable[[], Json]) -> Json:
-    """``work()``, with errors of ours as an object, for Gradio hides what it was not told."""
-    try:
-        return work()
-    except CitewiseError as error:
-        return {"error": {"type": type(error).__name__, "message": str(error)}}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI, Request
 
+    from citewise.web.mcp_door import McpDoor
     from citewise.web.users import Users
 
 log = logging.getLogger("citewise")
@@ -54,11 +55,14 @@ class _Headers:
         await self.app(scope, receive, sending if scope["type"] == "http" else send)
 
 
-def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0.0.1") -> FastAPI:
+def build_app(
+    assistant: Asks, *, users: Users | None = None, host: str = "127.0.0.1", mcp: bool = False
+) -> FastAPI:
     """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it.
 
     With ``users`` everything but ``/healthz`` wants a login; without, ``host`` is what a browser
-    may call this machine besides its loopback names.
+    may call this machine besides its loopback names. With ``mcp`` agents find tools at ``/mcp``;
+    raises UsageError where the extra for it is not installed.
     """
     import gradio as gr  # noqa: PLC0415  # takes seconds to import, as what is made with it
     from fastapi import FastAPI  # noqa: PLC0415  # comes with gradio
@@ -69,7 +73,14 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
 
     page = build_page(PageContext.of((assistant,), user_of=user_of))
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    places = Places()
+    tools = _tools(assistant, places) if mcp else None
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=(lambda _: tools.running()) if tools else None,
+    )
     # No page of another host may read an answer. Where the application says nothing about it,
     # Gradio allows them all as soon as the host is not this machine.
     app.add_middleware(CORSMiddleware)
@@ -83,8 +94,9 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
         """Whether the server answers."""
         return {"status": "ok"}
 
-    places = Places()
     app.router.routes.extend(openai_door.routes(assistant, places))
+    if tools is not None:
+        app.router.routes.append(tools.route())
 
     mounted: FastAPI = gr.mount_gradio_app(
         app,
@@ -102,6 +114,17 @@ def build_app(assistant: Asks, *, users: Users | None = None, host: str = "127.0
         auth_dependency=_user if users is not None else None,
     )
     return mounted
+
+
+def _tools(assistant: Asks, places: Places) -> McpDoor:
+    try:
+        from citewise.web.mcp_door import McpDoor  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise UsageError(
+            f"--mcp needs packages that are not installed ({error}); "
+            "`pip install 'citewise[mcp]'` brings them"
+        ) from error
+    return McpDoor(assistant, places)
 
 
 def _user(request: Request) -> str | None:
@@ -148,18 +171,19 @@ def make_server(
     host: str = "127.0.0.1",
     port: int = 7860,
     users: Users | None = None,
+    mcp: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> tuple[uvicorn.Server, socket.socket]:
     """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
 
     ``ready`` is called with the page's address once it is served. Raises PortInUseError,
     UsersError where nobody could log in, and UsageError where the host cannot be listened on or
-    is reached by others and no ``users`` are given.
+    is reached by others and no ``users`` are given, or ``mcp`` lacks its extra.
     """
     check_reach(host, users)
     sock = _listen(host, port)
     try:
-        app = build_app(assistant, users=users, host=host)
+        app = build_app(assistant, users=users, host=host, mcp=mcp)
         import uvicorn  # noqa: PLC0415  # comes with gradio
     except BaseException:
         sock.close()
@@ -199,6 +223,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 7860,
     users: Users | None = None,
+    mcp: bool = False,
     open_browser: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> None:
@@ -215,7 +240,9 @@ def serve(
         if open_browser:
             webbrowser.open(url)
 
-    server, sock = make_server(assistant, host=host, port=port, users=users, ready=on_ready)
+    server, sock = make_server(
+        assistant, host=host, port=port, users=users, mcp=mcp, ready=on_ready
+    )
     try:
         server.run(sockets=[sock])
     except KeyboardInterrupt:
