@@ -258,6 +258,8 @@ class Evidence:
     """Position among the abstract's sentences, from 0."""
     paper_rank: int
     """Rank of its paper in the search, from 1."""
+    covered: float = 1.0
+    """Rarity-weighted share of the question's words that its paper holds, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,8 @@ class Question:
     filters: Filters = field(default_factory=Filters)
     focus: tuple[str, ...] = ()
     """Ids of the papers that earlier turns were about, most recent first."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how it was read ('only what is by Ada Bo was searched')."""
 
 
 class Verdict(StrEnum):

@@ -169,6 +169,8 @@ def test_it_costs_nothing_and_leaves_questions_to_the_rules() -> None:
         ("2. Lantern is fast.", "Lantern is fast."),
         ("nn-Lantern is fast.", "nn-Lantern is fast."),
         ("Thus far nothing is known.", "Thus far nothing"),
+        ("In addition to Harbor, Lantern is fast.", "In addition to Harbor"),
+        ("In contrast with Harbor, it is fast.", "In contrast with"),
     ],
 )
 def test_a_connecting_word_is_left_out_at_the_start(sentence: str, opening: str) -> None:

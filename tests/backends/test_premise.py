@@ -8,7 +8,13 @@ from citewise.answering.citations import CitedText
 from citewise.answering.question import kind_of
 from citewise.backends.base import WritingTask
 from citewise.backends.extractive import ExtractiveBackend
-from citewise.backends.premise import OPPOSITE, OTHER_FIGURE, contradiction
+from citewise.backends.premise import (
+    DISAGREE,
+    OPPOSITE,
+    OTHER_FIGURE,
+    both_sides,
+    contradiction,
+)
 from citewise.library.passages import sentence_spans
 from citewise.types import Evidence, Paper, Question, QuestionKind, Span, Verdict
 
@@ -107,3 +113,20 @@ def test_the_answer_says_so_first_and_stays_proved() -> None:
 def test_any_question_can_be_looked_at(question: str, kind: QuestionKind) -> None:
     contradiction(question, kind, evidence(LANTERN))
     contradiction(f"Does {question} slow Lantern down", kind, evidence(LANTERN))
+
+
+def test_papers_that_disagree_are_told_side_by_side() -> None:
+    asked = "Does pruning reduce accuracy?"
+    harmless = Paper("a", "Quill", "We find that pruning improves accuracy on all tasks.")
+    harmful = Paper("b", "Harbor", "We find that pruning reduces accuracy on all tasks.")
+    offered = evidence(harmless, harmful)
+    cited = CitedText(offered)
+    task = WritingTask(Question(asked, asked, QuestionKind.YES_NO), offered)
+    for piece in ExtractiveBackend().write(task):
+        list(cited.feed(piece))
+    list(cited.finish())
+    assert cited.text.startswith(DISAGREE)
+    assert {citation.paper.id for citation in cited.citations} == {"a", "b"}
+    assert all(sentence.verdict is Verdict.SUPPORTED for sentence in cited.sentences)
+    assert both_sides(asked, QuestionKind.YES_NO, evidence(harmful)) is None
+    assert both_sides(asked, QuestionKind.YES_NO, evidence(harmless)) is None

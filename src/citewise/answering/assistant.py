@@ -48,6 +48,7 @@ from citewise.types import (
     Message,
     Price,
     Question,
+    QuestionKind,
     Retrieved,
     Sentence,
     SentenceReady,
@@ -243,13 +244,16 @@ class Assistant:
 
         draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
         evidence = self._offered(selection.evidence, course)
-        if not evidence or odds.probability < self._threshold():
+        # Of papers that were asked for by name, anything may be told.
+        wanted = bool(question.filters.papers) and selection.asks_nothing
+        if not evidence or (odds.probability < self._threshold() and not wanted):
             yield from self._decline(draft, odds.reason or TOO_FAR, course)
             return
 
         papers = len({item.paper.id for item in evidence})
         yield Working("write", f"reading {papers} papers")
-        task = WritingTask(question, evidence, history, effort, parts)
+        rivals = deep.rivals(question, evidence)
+        task = WritingTask(question, evidence, history, effort, parts, rivals)
         from_papers = self._from_papers(question, gathered)
         writer = from_papers if self._from_papers_alone() else self.backend
         cited = yield from self._write(writer, task, course)
@@ -265,6 +269,12 @@ class Assistant:
             yield Working("write", "turning to the papers' own sentences")
             cited = (yield from self._write(from_papers, task, course)) or cited
         course.notes.extend(cited.notes())
+        if question.kind is QuestionKind.LIST:
+            told = len(cited.citations)
+            course.notes.append(
+                f"{told} of the {len(gathered.hits)} papers that were judged are listed; "
+                f"{len(self.library)} were searched."
+            )
         yield Done(self._answered(draft, cited, course))
 
     def as_query_engine(self) -> CitewiseQueryEngine:
@@ -308,6 +318,7 @@ class Assistant:
         mark = time.perf_counter()
         question = understand(text, history, self.library, filters=filters, rewritten=rewritten)
         course.took("retrieve", mark)
+        course.notes.extend(question.notes)
         return question
 
     def _parts(

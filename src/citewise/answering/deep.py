@@ -30,6 +30,9 @@ _PER_PAPER = 3
 _KEPT_A_PART = 3
 """Sentences of each sub-question that the writer is offered in any case."""
 _SECOND_LOOK_WORDS = 3
+_NEAR_THE_BEST = 0.8
+_RIVALS_AMONG = 8
+"""Sentences among which two are looked for that disagree, and how near the best they are."""
 _MOST_PAPERS = 32
 _OWN_SCORE = 0.9
 """Share of a paper's score in its sub-question's search that counts where each part is an answer of
@@ -415,6 +418,15 @@ def _disagreements(answers: Sequence[Sequence[Evidence]]) -> Iterator[str]:
                 f"“{one.span.text}” ({short_name(one.paper.title)}) and "
                 f"“{other.span.text}” ({short_name(other.paper.title)})."
             )
+
+
+def rivals(question: Question, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Two of the best sentences, of two papers, that ``disagree``; none for lists and the like."""
+    if question.kind in (QuestionKind.COMPARISON, *_WIDE) or not evidence:
+        return ()
+    near = [item for item in evidence if item.score >= evidence[0].score * _NEAR_THE_BEST]
+    pairs = combinations(near[:_RIVALS_AMONG], 2)
+    return next(((a, b) for a, b in pairs if a.paper.id != b.paper.id and disagree(a, b)), ())
 
 
 def disagree(one: Evidence, other: Evidence) -> bool:

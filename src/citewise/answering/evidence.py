@@ -104,6 +104,8 @@ class Selection:
     features: Features
     unknown_words: tuple[str, ...]
     """Words of the question that stand in no paper of the library, as they were typed."""
+    asks_nothing: bool = False
+    """Whether no word of the question says what it is about ('what do the papers say?')."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,7 @@ def select_evidence(
     rows = library.sentences([hit.paper.id for hit in hits])
     paper_scores = _spread([hit.score for hit in hits])
     scored: list[_Scored] = []
+    covered: dict[str, float] = {}
     best_cosine = best_covered = best_by_paper = 0.0
     for hit, paper_score in zip(hits, paper_scores, strict=True):
         row = rows.get(hit.paper.id)
@@ -319,7 +322,8 @@ def select_evidence(
             scored.append((score, hit, ordinal, span))
             best_cosine = max(best_cosine, float(cosines[ordinal]))
             best_covered = max(best_covered, shared)
-        best_by_paper = max(best_by_paper, terms.covered(paper_terms))
+        covered[hit.paper.id] = terms.covered(paper_terms)
+        best_by_paper = max(best_by_paper, covered[hit.paper.id])
     scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
     chosen: dict[tuple[str, int], _Scored] = {}
     taken: dict[str, int] = {}
@@ -339,6 +343,7 @@ def select_evidence(
             score=min(1.0, max(0.0, score)),
             ordinal=ordinal,
             paper_rank=hit.rank,
+            covered=covered[hit.paper.id],
         )
         for n, (score, hit, ordinal, span) in enumerate(chosen.values(), 1)
     )
@@ -352,7 +357,7 @@ def select_evidence(
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
     )
-    return Selection(evidence, features, terms.unknown)
+    return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 
 
 def _cosines(

@@ -7,9 +7,10 @@ the question better.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from citewise.answering.wishes import pointed_at, wished_papers
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
 from citewise.types import Filters, Message, Paper, Question, QuestionKind, short_name
@@ -265,11 +266,12 @@ def understand(
     ``rewritten`` is a standalone form that a model made; without it, names and papers of the last
     turns are carried over by rule. The focus holds the papers that the question leans on.
     """
-    text, chosen = wished_filters(
-        without_commands(" ".join(question.split())), filters or Filters()
-    )
+    given = filters or Filters()
+    text, chosen = wished_filters(without_commands(" ".join(question.split())), given)
+    wished = wished_papers(text, chosen, library)
+    text, chosen, notes = wished.text, wished.filters, (*_dates_told(given, chosen), *wished.notes)
     if not history:
-        return Question(question, text, kind_of(text), chosen)
+        return Question(question, text, kind_of(text), chosen, notes=notes)
     last_answer = next((turn.content for turn in reversed(history) if turn.role == "assistant"), "")
     asked_before = next((turn.content for turn in reversed(history) if turn.role == "user"), "")
     focus = (
@@ -282,21 +284,31 @@ def understand(
         # "the one that searches with A*" is another paper on the same matter.
         text = _OPENING.sub("", text)
         standalone = f"{text[:1].upper()}{text[1:]} ({asked_before.strip()})"
-        return Question(question, standalone, kind_of(text), chosen)
+        return Question(question, standalone, kind_of(text), chosen, notes=notes)
     picked = _picked(text, len(focus))
     if picked is not None:
         focus = [focus[picked]]
         text = _ORDINAL.sub("that one", text, count=1)
     ids = tuple(paper.id for paper in focus)
+    pointed = pointed_at(text, focus, chosen)
+    chosen, notes = pointed.filters, (*notes, *pointed.notes)
     if rewritten:
-        return Question(question, rewritten, kind_of(rewritten), chosen, ids)
+        return Question(question, rewritten, kind_of(rewritten), chosen, ids, notes)
     if not leans_on_history(text):
         # It may still be about the same papers: they stay in focus, the words stay as they are.
-        return Question(question, text, kind_of(text), chosen, ids)
+        return Question(question, text, kind_of(text), chosen, ids, notes)
     standalone = _fold(text, [short_name(paper.title) for paper in focus], asked_before)
     # Names may hold words ('Benchmark') that would be read as a wish for a list.
     kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][: len(focus)], ""))
-    return Question(question, standalone, kind, chosen, ids)
+    return Question(question, standalone, kind, chosen, ids, notes)
+
+
+def _dates_told(given: Filters, chosen: Filters) -> Iterator[str]:
+    """A note on the dates that a question wished for."""
+    if (given.since, given.until) != (chosen.since, chosen.until):
+        since = f" from {chosen.since} on" if chosen.since else ""
+        until = f" until the end of {chosen.until}" if chosen.until else ""
+        yield f"Only papers published{since}{until} were searched."
 
 
 def _picked(question: str, count: int) -> int | None:

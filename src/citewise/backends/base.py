@@ -20,6 +20,8 @@ class WritingTask:
     effort: Effort = Effort.NORMAL
     parts: tuple[str, ...] = ()
     """Sub-questions that the evidence was gathered for; empty when the question is one."""
+    rivals: tuple[Evidence, ...] = ()
+    """Sentences of two papers that give different figures for what is most likely one thing."""
 
 
 @dataclass(frozen=True, slots=True)

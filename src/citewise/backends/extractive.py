@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from citewise.backends.base import WritingTask
 from citewise.backends.figures import figure_for, in_bold
-from citewise.backends.premise import contradiction
+from citewise.backends.premise import DISAGREE, both_sides, contradiction
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.types import Evidence, Message, Paper, QuestionKind, Usage, short_name
 
@@ -25,7 +25,8 @@ _CONNECTIVE = re.compile(
     r"|surprisingly|interestingly|then|first|second|third|firstly|secondly|thirdly|to this end"
     r"|to that end|for example|for instance|in contrast|on the other hand|overall|in summary"
     r"|in short|in fact|indeed|similarly|accordingly|concretely|conversely|instead|yet|still"
-    r"|likewise|subsequently|by contrast|together|and|but|so),?\s+(?=\S)",
+    r"|likewise|subsequently|by contrast|together|and|but|so)(?! (?:to|of|with|from|than)\b),?\s+"
+    r"(?=\S)",
     re.IGNORECASE,
 )
 _PURPOSE = re.compile(
@@ -117,12 +118,16 @@ _SENTENCES_OF_THE_ONLY_PAPER = 3
 """The same where a list or an overview comes down to one paper."""
 
 _NEAR = {
-    QuestionKind.LIST: 0.66,
+    QuestionKind.LIST: 0.68,
     QuestionKind.OVERVIEW: 0.70,
     QuestionKind.COMPARISON: 0.75,
 }
 """A further paper is told of when its best sentence scores this share of the best one's."""
 _NEAR_OTHERWISE = 0.95
+_NEAR_IF_COVERED = 0.64
+_COVERED = 0.7
+"""Share of the question's words, of the most that any paper holds, from which one further off is
+listed. These and the share for lists were chosen on the dev questions."""
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 6, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 2
 _FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2}
@@ -136,6 +141,7 @@ _MOST_NAMESAKES = 4
 _LONGEST_LEAD = 2
 """Sentences that may go before one that leans on them."""
 _TELLING_NEAR = 0.85
+DIFFERENT_FIGURES = "Two papers give different figures for what may be the same thing:"
 _FEWEST_WORDS = 5
 """A shorter sentence ('Efficiency.') says nothing by itself."""
 
@@ -203,10 +209,17 @@ def _chosen(task: WritingTask) -> _Chosen:
     if kind not in _NEAR and namesakes:
         return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
     least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
+    # In a list, a paper a little further off must hold what the question is about.
+    about = max(group[0].covered for group in ranked) * _COVERED
     near = [
         group
         for place, group in enumerate(ranked)
         if group[0].score >= least
+        or (
+            kind is QuestionKind.LIST
+            and group[0].score >= ranked[0][0].score * _NEAR_IF_COVERED
+            and group[0].covered >= about
+        )
         or (
             place < _FEWEST_PAPERS.get(kind, 1)
             and group[0].score >= ranked[0][0].score * _NEAR_AT_LEAST
@@ -330,6 +343,11 @@ class ExtractiveBackend:
         if against is not None:
             yield f"{against.lead}\n\n"
             yield from self._sections([_told_first(against.item, task)], 2, None)
+            return Usage()
+        rivals = task.rivals or both_sides(task.question.standalone, kind, task.evidence)
+        if rivals:
+            yield f"{DIFFERENT_FIGURES if task.rivals else DISAGREE}\n\n"
+            yield from self._sections([_told_first(item, task) for item in rivals], 1, None)
             return Usage()
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)

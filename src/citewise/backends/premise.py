@@ -102,8 +102,13 @@ class Contradiction:
     """How it is announced."""
 
 
+DISAGREE = "The papers disagree on this:"
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
+    claim: str
+    """The question without the verb at its beginning."""
     words: tuple[str, ...]
     """Lower case, in order, without the verb at the beginning."""
     stems: frozenset[str]
@@ -119,18 +124,9 @@ def contradiction(
 
     Looks at yes/no questions and at 'why does ...' alone.
     """
-    if kind not in (QuestionKind.YES_NO, QuestionKind.HOW) or not _WITH_PREMISE.match(question):
+    asked = _asked(question, kind)
+    if asked is None:
         return None
-    claim = _UP.sub("accelerate", _BEGINNING.sub("", question).rstrip("?. "))
-    if has_cue(claim):
-        return None
-    tokens = [token for sentence in read(claim) for token in sentence.tokens]
-    words = tuple(token.lower for token in tokens)
-    asked = _Asked(
-        words,
-        frozenset(stem(word) for word in words if word not in _EMPTY),
-        frozenset(stem(t.lower) for t in tokens if any(c.isupper() for c in t.text)),
-    )
     by_paper: dict[str, list[Evidence]] = {}
     for item in evidence:
         by_paper.setdefault(item.paper.id, []).append(item)
@@ -140,11 +136,47 @@ def contradiction(
         named = bool(asked.named & _stems(read(item.paper.title)))
         said = others if named else evidence
         opposed = _opposes(asked, item) and not any(_agrees(asked, other) for other in said)
-        if opposed or _is_reversed(claim, item):
+        if opposed or _is_reversed(asked.claim, item):
             return Contradiction(item, OPPOSITE)
-        if _other_figure(claim, asked, item, others):
+        if _other_figure(asked, item, others):
             return Contradiction(item, OTHER_FIGURE)
     return None
+
+
+def both_sides(
+    question: str, kind: QuestionKind, evidence: Sequence[Evidence]
+) -> tuple[Evidence, Evidence] | None:
+    """Sentences of two papers, one for and one against what a question takes for granted."""
+    asked = _asked(question, kind)
+    if asked is None:
+        return None
+    best = evidence[:_LOOKED_AT]
+    against = next((item for item in best if _opposes(asked, item)), None)
+    if against is None or asked.named & _stems(read(against.paper.title)):
+        return None
+    wanted = asked.stems
+    for item in best:
+        held = _stems(read(item.span.text))
+        if item.paper.id != against.paper.id and wanted <= held and _agrees(asked, item):
+            return (item, against) if item.score >= against.score else (against, item)
+    return None
+
+
+def _asked(question: str, kind: QuestionKind) -> _Asked | None:
+    """The premise of a question, or None where it has none that could be false."""
+    if kind not in (QuestionKind.YES_NO, QuestionKind.HOW) or not _WITH_PREMISE.match(question):
+        return None
+    claim = _UP.sub("accelerate", _BEGINNING.sub("", question).rstrip("?. "))
+    if has_cue(claim):
+        return None
+    tokens = [token for sentence in read(claim) for token in sentence.tokens]
+    words = tuple(token.lower for token in tokens)
+    return _Asked(
+        claim,
+        words,
+        frozenset(stem(word) for word in words if word not in _EMPTY),
+        frozenset(stem(t.lower) for t in tokens if any(c.isupper() for c in t.text)),
+    )
 
 
 def _opposes(asked: _Asked, item: Evidence) -> bool:
@@ -274,8 +306,8 @@ def _is_denied(text: str, things: frozenset[str]) -> bool:
     return any({stem(word)} == things for word in words)
 
 
-def _other_figure(claim: str, asked: _Asked, item: Evidence, others: Iterable[Evidence]) -> bool:
-    mine = [q for s in read(claim) for q in quantities(s) if q.source != "name"]
+def _other_figure(asked: _Asked, item: Evidence, others: Iterable[Evidence]) -> bool:
+    mine = [q for s in read(asked.claim) for q in quantities(s) if q.source != "name"]
     if len(mine) != 1 or not (mine[0].unit or mine[0].after):
         return False
     held = _stems(read(item.span.text)) | _stems(read(item.paper.title))

@@ -471,6 +471,10 @@ class Library:
         except ValueError as error:
             raise UsageError(f"{error}.") from error
 
+    def ids_by(self, name: str) -> tuple[str, ...]:
+        """Ids of the papers by an author or an organisation of that name, in any case."""
+        return tuple(self._store.ids_by(name))
+
     def papers_by_id(self, ids: Sequence[str]) -> dict[str, Paper]:
         """Papers by id; unknown ids are left out."""
         return self._store.papers(ids)

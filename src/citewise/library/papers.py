@@ -652,6 +652,25 @@ class PaperStore:
             for row in self._rows(f"SELECT id FROM papers{where} ORDER BY rowid", values)
         ]
 
+    def ids_by(self, name: str) -> list[str]:
+        """Ids of the papers with an author or organisation that bears ``name`` as whole words."""
+        folded = name.casefold()
+        fold = "lower" if folded.isascii() else "casefold"
+        rows = self._rows(
+            f"SELECT id, organization, authors FROM papers"
+            f" WHERE instr({fold}(coalesce(organization, '')), ?) > 0 OR EXISTS"
+            f" (SELECT 1 FROM json_each(authors) WHERE instr({fold}(value), ?) > 0) ORDER BY rowid",
+            (folded, folded),
+        )
+        whole = re.compile(rf"(?<!\w){re.escape(folded)}(?!\w)")
+        return [
+            str(row[0])
+            for row in rows
+            if any(
+                whole.search(str(text).casefold()) for text in (row[1] or "", *json.loads(row[2]))
+            )
+        ]
+
     def count(self, condition: Literal["all", "dated", "passages", "sentences"] = "all") -> int:
         """How many papers, papers with a date, passages, or sentences there are."""
         sql = {

@@ -1,0 +1,133 @@
+"""Wishes inside a question about which papers to look at: 'by Apple', 'in that paper'.
+
+They become filters and leave the words that are searched for. A wish that no paper fits is told and
+otherwise left alone: an answer from other papers is better than none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from citewise.library.library import Library
+from citewise.types import Filters, Paper, short_name
+
+_NAME = r"(?P<name>[A-Z][\w.'’&-]*(?: (?:of |de |van |von )?[A-Z][\w.'’&-]*){0,3})"
+_PAPERS = r"(?:papers?|works?|studies|study|articles?|publications?|research|preprints?|reports?)"
+_BY = (
+    re.compile(rf"\b(?P<kept>{_PAPERS}) (?:are |is |were |was )?(?:by|from) {_NAME}(?!\w)"),
+    re.compile(
+        r"\b(?P<kept>)(?:that (?:was|were) )?(?:written|authored|published|co-authored) by "
+        rf"{_NAME}(?!\w)"
+    ),
+    re.compile(
+        rf"^(?P<did>[Ww]h(?:at|ich)(?: {_PAPERS})?) (?:did|does|do|has|have) {_NAME} "
+        r"(?:publish(?:ed)?|wr(?:i|o)t(?:e|ten)|author(?:ed)?)\b"
+    ),
+    re.compile(rf"(?P<kept>)\b{_NAME}['’]s (?={_PAPERS}\b)"),
+)
+"""Wishes that are plainly for an author or an organisation."""
+_MAYBE_BY = re.compile(rf"(?P<kept>),? \b(?:by|from|at) {_NAME}(?!\w)")
+"""What may be such a wish: if a paper has that author or organisation."""
+_THAT_PAPER = re.compile(
+    r"\b(?:in|of|from|by) (?:that|this|the same|the (?:latter|former|first|second|third|last)) "
+    r"(?:paper|work|study|article)\b",
+    re.IGNORECASE,
+)
+_THOSE_PAPERS = re.compile(
+    r"\b(?:which|what|who|how many|any|some|all|none|each|one) of (?:them|those|these|the (?:two"
+    r"|three|four|papers))\b|\bin (?:those|these|the same) (?:papers|works|studies)\b",
+    re.IGNORECASE,
+)
+_NAMED_PAPER = re.compile(
+    r"\bthe (?P<name>[A-Z$][\w$.+-]*(?: [A-Z\d][\w.+-]*){0,3}) (?:papers?|abstract|work|article)\b"
+)
+_NOT_NAMES = frozenset("Daily Arxiv ArXiv".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """A question after its wishes were taken out."""
+
+    text: str
+    filters: Filters
+    notes: tuple[str, ...] = ()
+    """What became of the wishes, for people."""
+
+
+def wished_papers(question: str, given: Filters, library: Library) -> Wished:
+    """The question without its wishes about authors, organisations and named papers.
+
+    Filters that were given stay: a wish narrows them.
+    """
+    for pattern in _BY:
+        if match := pattern.search(question):
+            return _by(question, match, given, library, certain=True)
+    if (match := _MAYBE_BY.search(question)) and not _NAMED_PAPER.search(question):
+        return _by(question, match, given, library, certain=False)
+    if match := _NAMED_PAPER.search(question):
+        return _named(question, match["name"], given, library)
+    return Wished(question, given)
+
+
+def pointed_at(question: str, focus: Sequence[Paper], given: Filters) -> Wished:
+    """What a follow-up says of the papers of the last answer: 'in that paper', 'which of them'."""
+    if not focus:
+        return Wished(question, given)
+    if _THAT_PAPER.search(question):
+        paper = focus[0]
+        note = f"Only the paper pointed at was searched: {short_name(paper.title)}."
+        return Wished(question, _within(given, [paper.id]), (note,))
+    if _THOSE_PAPERS.search(question) and len(focus) > 1:
+        note = f"Only the {len(focus)} papers of the last answer were searched."
+        return Wished(question, _within(given, [paper.id for paper in focus]), (note,))
+    return Wished(question, given)
+
+
+def _by(
+    question: str, match: re.Match[str], given: Filters, library: Library, *, certain: bool
+) -> Wished:
+    name = match["name"].rstrip(".'’&-")
+    ids = library.ids_by(name)
+    if not ids and not certain:
+        return Wished(question, given)
+    # 'What did Ada Bo publish on caches?' is 'Which papers are there on caches?'
+    groups = match.groupdict()
+    kept = "Which papers are there" if groups.get("did") else groups["kept"]
+    text = " ".join(f"{question[: match.start()]}{kept}{question[match.end() :]}".split())
+    text = re.sub(r"\s+([?.,!])", r"\1", text)
+    if not ids:
+        note = f"No paper here names {name} as its author or organisation: the wish was left out."
+        return Wished(text, given, (note,))
+    count = "1 paper" if len(ids) == 1 else f"{len(ids)} papers"
+    note = f"Only what is by {name} was searched: {count} of {len(library)}."
+    return Wished(text, _within(given, ids), (note,))
+
+
+def _named(question: str, name: str, given: Filters, library: Library) -> Wished:
+    if name in _NOT_NAMES:
+        return Wished(question, given)
+    called = [
+        hit.paper
+        for hit in library.find(name, 20).hits
+        if _starts(hit.paper.title, name)
+        or short_name(hit.paper.title).casefold() == name.casefold()
+    ]
+    # Case tells Medusa from MEDUSA.
+    called = [paper for paper in called if paper.title.startswith(name)] or called
+    if not called:
+        return Wished(question, given)
+    titles = "; ".join(paper.title for paper in called)
+    return Wished(
+        question, _within(given, [paper.id for paper in called]), (f"Only searched: {titles}.",)
+    )
+
+
+def _starts(title: str, name: str) -> bool:
+    return re.match(rf"{re.escape(name)}(?![\w-])", title, re.IGNORECASE) is not None
+
+
+def _within(given: Filters, ids: Sequence[str]) -> Filters:
+    both = tuple(i for i in ids if not given.papers or i in given.papers)
+    return replace(given, papers=both or given.papers or tuple(ids))
