@@ -12,7 +12,6 @@ first one that does is kept in ``--keep`` and makes the exit status 1.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import subprocess
@@ -124,7 +123,9 @@ def seeds(name: str) -> list[bytes]:
     return [path.read_bytes()[:LONGEST_INPUT] for path in sorted(SAMPLES.iterdir())]
 
 
-def run_hypothesis(name: str, seconds: float, scratch: Path, keep: Path) -> int:
+def run_hypothesis(
+    name: str, seconds: float, scratch: Path, keep: Path, examples: int = 500
+) -> int:
     """Vary the seeds until the time is up; the number of inputs. Raises what an input raises."""
     from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415
     from hypothesis import strategies as st  # noqa: PLC0415
@@ -138,7 +139,7 @@ def run_hypothesis(name: str, seconds: float, scratch: Path, keep: Path) -> int:
     )
 
     @settings(
-        max_examples=500,
+        max_examples=examples,
         deadline=None,
         database=None,
         phases=(Phase.generate, Phase.shrink),
@@ -160,6 +161,7 @@ def run_hypothesis(name: str, seconds: float, scratch: Path, keep: Path) -> int:
             (keep / f"crash-{name}").write_bytes(data)
             raise
 
+    once()
     while time.monotonic() - begun < seconds:
         once()
     return count
@@ -208,7 +210,7 @@ def main() -> int:
         # A process each: atheris ends the one it runs in.
         ended = [subprocess.run([*command, name, *options], check=False) for name in TARGETS]
         return int(any(process.returncode for process in ended))
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack():
+    with tempfile.TemporaryDirectory() as folder:
         if engine == "atheris":
             run_atheris(args.target, args.minutes * 60, Path(folder), args.keep)
             return 0

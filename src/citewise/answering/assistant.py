@@ -419,14 +419,12 @@ class Assistant:
         return self.backend if isinstance(self.backend, ExtractiveBackend) else ExtractiveBackend()
 
     def _offered(self, evidence: tuple[Evidence, ...], course: _Course) -> tuple[Evidence, ...]:
-        """What a writer may cite: to a model, no sentence that gives it orders."""
-        if self._from_papers_alone():
-            return evidence
+        """What a writer may cite: no sentence that gives orders to a model."""
         kept = [item for item in evidence if not tells_a_model(item.span.text)]
         if len(kept) < len(evidence):
             titles = {i.paper.title: None for i in evidence if tells_a_model(i.span.text)}
             course.notes.append(
-                "Kept from the model, because it reads like an order to it: "
+                "Left out, because it reads like an order to a language model: "
                 f"{len(evidence) - len(kept)} of the sentences of {'; '.join(titles)}."
             )
         return tuple(replace(item, n=n) for n, item in enumerate(kept, 1))

@@ -262,9 +262,9 @@ class OpenAIChat:
                         )
                     )
                 if "json" in kind and "event-stream" not in kind:
-                    yield from self._whole(chunks, reply)
+                    yield from self._keyless(self._whole(chunks, reply))
                 else:
-                    yield from self._events(chunks, reply)
+                    yield from self._keyless(self._events(chunks, reply))
         except (_FailedError, _StatusError):
             # Some servers keep the line open, or drop it, after the last word: that is no loss.
             if reply.finish is None:
@@ -285,6 +285,29 @@ class OpenAIChat:
             raise _FailedError(
                 BackendUnavailableError(f"{self.name} was stopped by its own content filter")
             )
+
+    def _keyless(self, pieces: Iterator[str]) -> Iterator[str]:
+        """The pieces with ``***`` for the key, should the server write it into its answer."""
+        held = ""
+        try:
+            for piece in pieces:
+                held += piece
+                if self._key == NO_KEY:
+                    keep = 0
+                else:
+                    held = held.replace(self._key, "***")
+                    # The end may be the beginning of the key.
+                    longest = min(len(held), len(self._key) - 1)
+                    keep = next((n for n in range(longest, 0, -1) if self._key[:n] == held[-n:]), 0)
+                ready, held = held[: len(held) - keep], held[len(held) - keep :]
+                if ready:
+                    yield ready
+        except (_FailedError, _StatusError):
+            if held:
+                yield held
+            raise
+        if held:
+            yield held
 
     def _chunks(self, raw: Iterator[bytes], deadline: float) -> Iterator[bytes]:
         size = 0

@@ -76,7 +76,9 @@ _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?(?:Q|q)?\d{1,2}[.):])\s*")
 _JSON_START = re.compile(r"\s*(?:```(?:json)?\s*)?(?:\{|\[\s*[{\"])", re.IGNORECASE)
 _JSON_MAYBE = re.compile(r"\s*(?:`{1,3}(?:j(?:s(?:on?)?)?)?\s*)?(?:\[\s*)?", re.IGNORECASE)
 _TELLS_A_MODEL = re.compile(
-    r"^\W*(?:(?:please|now|important|note|attention|system|assistant|user)\b\W*){0,3}"
+    # Marks by which chat templates tell roles apart: no paper's own words need them.
+    r"<\|\w{2,20}\|>|\[/?INST\]|<</?SYS>>|#{2,}\s*(?:assistant|human|system|user)\s*:"
+    r"|^\W*(?:(?:please|now|important|note|attention|system|assistant|user)\b\W*){0,3}"
     r"(?:(?:ignore|disregard|forget|override)\b.{0,60}\b(?:instructions?|prompts?|rules?|evidence"
     r"|sources?|above|previous|everything|questions?)\b"
     r"|(?:say|write|answer|reply|respond|output|state|print|claim|repeat|tell)\s+(?:only|exactly"
