@@ -63,7 +63,7 @@ bench-retrieval: $(VENV)/.installed-test
 	$(BIN)/python eval/bench_retrieval.py --data $(DATA)
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python eval/bench.py
+	$(BIN)/python -m eval.bench
 
 wheel: $(VENV)/.installed
 	rm -rf dist

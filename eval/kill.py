@@ -23,7 +23,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from citewise.library.library import Library
 
@@ -76,6 +78,16 @@ def faults(folder: Path, acknowledged: list[str], chance: random.Random) -> tupl
         return found, f"{len(papers)} papers, {len(papers) - library.waiting()} embedded"
 
 
+def until(lines: IO[str], batches: int) -> Iterator[list[str]]:
+    """What a process tells until it is open and, further, has embedded some batches."""
+    for line in lines:
+        words = line.split()
+        yield words
+        batches -= words[0] == "embedding"
+        if batches <= 0 or words[0] == "end":
+            return
+
+
 def main() -> None:
     """Kill, look, go on."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -106,12 +118,14 @@ def main() -> None:
                 text=True,
             )
             assert process.stdout is not None
-            # Half the kills fall into the first moments, where reading and words are written.
-            wait = chance.uniform(0, args.longest if chance.random() < 0.5 else args.longest / 6)
-            if process.stdout.readline().startswith("open"):
-                time.sleep(wait)
+            # Half the kills fall anywhere; the others are to fall among the vectors, which come
+            # last, and wait for some batches of them first.
+            batches = 0 if chance.random() < 0.5 else chance.randint(1, 4)
+            wait = chance.uniform(0, 3.0 if batches else args.longest)
+            told = list(until(process.stdout, batches))
+            time.sleep(wait)
             os.kill(process.pid, signal.SIGKILL)
-            told = [line.split() for line in process.communicate()[0].splitlines()]
+            told += [line.split() for line in process.communicate()[0].splitlines()]
             known = max([known, *(int(done) for step, done in told if step == "reading")])
             step = told[-1][0] if told else "open"
             steps[step] += 1
@@ -122,9 +136,10 @@ def main() -> None:
                 known = len(ids) // 2
                 continue
             kills += 1
+            moment = f"batch {batches} of vectors" if batches else "it opened"
             wrong, state = faults(folder, ids[:known], chance)
             say(
-                f"{kills:>3}. killed after {wait:5.2f} s, last heard of: {step:<9}"
+                f"{kills:>3}. killed {wait:5.2f} s after {moment}, last heard of: {step:<9}"
                 f" acknowledged {known}; {state}; {'; '.join(wrong) or 'whole'}"
             )
             if wrong:

@@ -47,6 +47,18 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of the library (default: $CITEWISE_LIBRARY, else your data folder)",
     )
     shared.add_argument(
+        "--embedder",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="minilm (default), openai:MODEL, openai-compatible:MODEL@URL, llama-index:IMPORT.PATH",
+    )
+    shared.add_argument(
+        "--vectors",
+        metavar="URL",
+        default=argparse.SUPPRESS,
+        help="keep the vectors on a Chroma server, http://HOST:8000 (`local`: in the library)",
+    )
+    shared.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
     )
     shared.add_argument(
@@ -354,6 +366,8 @@ def _config(args: argparse.Namespace) -> Config:
     return Config.load(
         library=args.library,
         backend=getattr(args, "backend", None),
+        embedder=args.embedder,
+        vectors=args.vectors,
         auth=getattr(args, "auth", None),
     )
 
@@ -361,9 +375,16 @@ def _config(args: argparse.Namespace) -> Config:
 def _open(args: argparse.Namespace, *, create: bool = False) -> Library:
     from citewise.library.library import Library  # noqa: PLC0415 - help must not wait for it
 
+    config = _config(args)
     with _progress(args) as show:
         try:
-            return Library.open(_config(args).library, create=create, on_progress=show)
+            return Library.open(
+                config.library,
+                embedder=config.embedder,
+                vectors=config.vectors,
+                create=create,
+                on_progress=show,
+            )
         except NotALibraryError as error:
             if not create and not _config(args).library.exists():
                 raise NotALibraryError(
@@ -925,6 +946,7 @@ def _info(args: argparse.Namespace) -> int:
         ("sources", sources),
         ("disk", f"{info.disk_bytes / 1e6:.1f} MB"),
         ("embedder", info.embedder),
+        ("vectors", "in its own folder" if info.vectors == "local" else f"on {info.vectors}"),
         ("fingerprint", info.fingerprint),
     ):
         _say(f"{name + ':':<13} {value}")
@@ -939,7 +961,12 @@ def _doctor(args: argparse.Namespace) -> int:
         from citewise.library.library import Library  # noqa: PLC0415 - see _open
 
         with _progress(args) as show:
-            Library.repair(config.library, on_progress=show).close()
+            Library.repair(
+                config.library,
+                embedder=config.embedder,
+                vectors=config.vectors,
+                on_progress=show,
+            ).close()
     findings = examine(config)
     if args.json:
         _print_json(
@@ -960,7 +987,14 @@ def _doctor(args: argparse.Namespace) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
-    for name, value in (("library", None), ("json", False), ("quiet", False), ("verbose", False)):
+    for name, value in (
+        ("library", None),
+        ("embedder", None),
+        ("vectors", None),
+        ("json", False),
+        ("quiet", False),
+        ("verbose", False),
+    ):
         if not hasattr(args, name):
             setattr(args, name, value)
     logging.basicConfig(

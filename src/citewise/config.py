@@ -17,6 +17,7 @@ from citewise.types import Price
 
 CONFIG_FILE = "config.toml"
 DEFAULT_BACKEND = "extractive"
+DEFAULT_EMBEDDER = "minilm"
 
 
 def user_library() -> Path:
@@ -36,6 +37,11 @@ class Config:
     """What models cost, by backend; ``[prices."openai:MODEL"]`` in the file alone."""
     limits: ReadLimits = field(default_factory=ReadLimits)
     """Bounds of what is read of a file of papers; ``[limits]`` in the file alone."""
+    embedder: str = DEFAULT_EMBEDDER
+    """What turns texts into vectors; ``$CITEWISE_EMBEDDER``, or ``embedder`` in the file."""
+    vectors: str | None = None
+    """Chroma server of the vectors, ``http://host:8000``; ``$CITEWISE_VECTORS``, or ``vectors`` in
+    the file. None: where the library's own settings say."""
     auth: Path | None = None
     """File of the page's users; ``$CITEWISE_AUTH``, or ``auth`` in the file."""
 
@@ -45,6 +51,8 @@ class Config:
         *,
         library: str | None = None,
         backend: str | None = None,
+        embedder: str | None = None,
+        vectors: str | None = None,
         auth: str | None = None,
         env: Mapping[str, str] | None = None,
         file: Path | None = None,
@@ -69,6 +77,13 @@ class Config:
             ),
             prices=stored.get("prices", {}),
             limits=stored.get("limits") or ReadLimits(),
+            embedder=(
+                embedder
+                or values.get("CITEWISE_EMBEDDER")
+                or stored.get("embedder")
+                or DEFAULT_EMBEDDER
+            ),
+            vectors=vectors or values.get("CITEWISE_VECTORS") or stored.get("vectors") or None,
             auth=Path(people).expanduser() if people else None,
         )
 

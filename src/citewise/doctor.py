@@ -11,7 +11,7 @@ from citewise.backends.registry import available, backend_from
 from citewise.backends.writing import ModelBackend
 from citewise.config import Config
 from citewise.errors import CitewiseError
-from citewise.library.embedding import MiniLM
+from citewise.library.embedders import embedder_from
 from citewise.library.library import Library
 from citewise.sample import sample_folder
 from citewise.types import Json
@@ -45,7 +45,7 @@ def examine(config: Config) -> list[Finding]:
     return [
         _python(),
         *_packages(),
-        _encoder(),
+        _encoder(config),
         _sample(),
         _library(config),
         *_backends(),
@@ -69,10 +69,10 @@ def _packages() -> list[Finding]:
     return findings
 
 
-def _encoder() -> Finding:
+def _encoder(config: Config) -> Finding:
     started = time.perf_counter()
     try:
-        encoder = MiniLM()
+        encoder = embedder_from(config.embedder)
         encoder.embed_queries(["a question"])
     except CitewiseError as error:
         return Finding("encoder", False, str(error))
@@ -93,15 +93,18 @@ def _library(config: Config) -> Finding:
             "library", True, f"none in {config.library} yet; `citewise ingest --sample` fills one"
         )
     try:
-        with Library.open(config.library, create=False) as library:
+        with Library.open(
+            config.library, embedder=config.embedder, vectors=config.vectors, create=False
+        ) as library:
             problems = library.check()
-            papers = len(library)
+            papers, waiting = len(library), library.waiting()
     except CitewiseError as error:
         return Finding("library", False, str(error))
     if problems:
         mend = "`citewise doctor --repair` makes the indexes again"
         return Finding("library", False, f"{'; '.join(problems)}; {mend}")
-    return Finding("library", True, f"{papers} papers in {config.library}, indexes agree")
+    later = f"; {waiting} wait for `citewise embed`" if waiting else ""
+    return Finding("library", True, f"{papers} papers in {config.library}, indexes agree{later}")
 
 
 def _backends() -> list[Finding]:

@@ -8,6 +8,7 @@ CitewiseError
 │   ├── NotALibraryError
 │   ├── LibraryLockedError
 │   ├── PaperNotFoundError
+│   ├── VectorsAwayError  the vectors are on a server that does not answer; words still work
 │   └── FingerprintError
 ├── BackendError          the language model did not answer
 │   ├── BackendAuthError
@@ -60,6 +61,10 @@ class PaperNotFoundError(LibraryError):
 
 class ConversationNotFoundError(LibraryError):
     """No conversation of that user has that id."""
+
+
+class VectorsAwayError(LibraryError):
+    """The server that holds the library's vectors is not named or does not answer."""
 
 
 class FingerprintError(LibraryError):

@@ -169,7 +169,7 @@ def test_killed_between_vectors_and_books_then_changed(
         assert sorted(library._vectors._collection().get()["ids"]) == ["p0#0", "p1#0"]
 
 
-@pytest.mark.parametrize("deed", ["reset_index", "set_meta", "mark_dense"])
+@pytest.mark.parametrize("deed", ["begin_rebuild", "stage", "finish_rebuild"])
 def test_a_repair_killed_halfway_loses_no_paper(tmp_path: Path, encoder: MiniLM, deed: str) -> None:
     folder = tmp_path / "library"
     file = tmp_path / "papers.jsonl"

@@ -93,3 +93,17 @@ def test_a_damaged_index_says_how_to_mend_it(tmp_path: Path, content: bytes) -> 
     (tmp_path / "lexical" / "meta.json").write_bytes(content)
     with pytest.raises(LibraryError, match="doctor --repair"):
         LexicalIndex(tmp_path / "lexical").search("decoding", 3)
+
+
+def test_a_filter_of_most_papers_is_exact(tmp_path: Path) -> None:
+    index = LexicalIndex(tmp_path / "words")
+    index.update((f"p{n}", f"Quagga {n}", "It grazes. " * (1 + n % 7)) for n in range(12_000))
+    allowed = [f"p{n}" for n in range(0, 12_000) if n % 8]
+    few = [paper for paper in allowed if int(paper[1:]) < 3_000]
+    assert len(allowed) > 10_000 > len(few)
+    found = index.search("quagga grazes", 50, allowed)
+    whole = [row for row in index.search("quagga grazes", 12_000) if row[0] in set(allowed)]
+    assert [score for _, score in found] == [score for _, score in whole[:50]]
+    assert {paper for paper, _ in found} <= set(allowed)
+    assert len(index.search("quagga", 20_000, allowed)) == len(allowed)
+    assert {paper for paper, _ in index.search("quagga", 40, few)} <= set(few)

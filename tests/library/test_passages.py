@@ -115,6 +115,6 @@ def test_no_sample_abstract_is_cut_short(corpus: Path, encoder: MiniLM) -> None:
 
 @pytest.mark.parametrize("text", ["." * 200_000, "。" * 200_000, "a." * 100_000, ". " * 100_000])
 def test_a_hostile_text_takes_no_longer_than_its_length(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     sentence_spans(text + "x")
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3

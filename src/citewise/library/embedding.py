@@ -53,6 +53,10 @@ class EmbedderError(CitewiseError):
     """The embedder cannot be used: its files are missing or not the published ones."""
 
 
+class EmbedderAwayError(EmbedderError):
+    """The server that embeds does not answer; papers can still be found by their words."""
+
+
 @dataclass(frozen=True, slots=True)
 class PassageInput:
     """A text to embed, and the sentences in it that want vectors of their own."""

@@ -17,15 +17,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from citewise.errors import LibraryLockedError
 from citewise.library.embedding import Embedder
 from citewise.library.indexing import embed_papers
-from citewise.library.lexical import LexicalIndex
 from citewise.library.locks import WriterLock
 from citewise.library.papers import PaperStore
-from citewise.library.vectors import VectorIndex
+from citewise.library.shelves import Shelves
 
 EMBED_BATCH = 64
 """Papers embedded between two looks at the lock: some seconds of work that a kill can cost."""
@@ -61,16 +58,14 @@ class Filler:
     def __init__(
         self,
         store: PaperStore,
-        lexical: LexicalIndex,
-        vectors: VectorIndex,
+        shelves: Shelves,
         embedder: Embedder,
         lock: WriterLock,
         refresh: Callable[[], None],
     ) -> None:
         """``refresh`` makes the indexes see what other processes have written."""
         self._store = store
-        self._lexical = lexical
-        self._vectors = vectors
+        self._shelves = shelves
         self._embedder = embedder
         self._lock = lock
         self._refresh = refresh
@@ -92,7 +87,7 @@ class Filler:
             papers = self._store.missing_from("lexical", _WORD_BATCH)
             if not stale and not papers:
                 return
-            self._lexical.update(
+            self._shelves.lexical.update(
                 [(paper.id, paper.title, paper.abstract) for paper in papers], stale
             )
             self._store.mark_lexical([paper.id for paper in papers])
@@ -102,8 +97,7 @@ class Filler:
         """Take stale passages out of the vectors; hold the writer's lock."""
         stale = self._store.stale_entries("dense")
         if stale:
-            nothing = np.zeros((0, self._embedder.dimensions), np.float32)
-            self._vectors.update([], [], nothing, stale)
+            self._shelves.vectors.forget(stale)
             self._store.forgotten("dense", stale)
 
     def embed(self, on_progress: OnProgress | None = None, *, wait: bool = True) -> int:
@@ -118,7 +112,7 @@ class Filler:
         left = total
         with ThreadPoolExecutor(max_workers=1) as warming:
             # Importing Chroma takes over a second, mostly waiting for files: meanwhile, embed.
-            warmed = warming.submit(self._vectors.warm)
+            warmed = warming.submit(self._shelves.vectors.warm)
             while left:
                 with self._lock.embedding() as ours:
                     while ours and self.embed_batch(self._embedder, EMBED_BATCH, _HOURS):
@@ -161,7 +155,7 @@ class Filler:
             # Intent, vectors, books: killed in between, the same rows are written once more,
             # or forgotten if their paper has changed meanwhile.
             self._store.intend_dense([row.id for row in embedded.rows])
-            self._vectors.update(
+            self._shelves.vectors.update(
                 [row.id for row in embedded.rows],
                 [row.paper_id for row in embedded.rows],
                 embedded.vectors,

