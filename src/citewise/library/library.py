@@ -598,6 +598,7 @@ class Library:
 
         Papers that are not embedded yet are nothing wrong: ``info`` counts them.
         """
+        self._refresh()
         problems = []
         papers, passages = self._store.count("all"), self._store.count("passages")
         words = self._lexical.count()
