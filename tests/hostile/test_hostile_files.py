@@ -36,10 +36,10 @@ def split(path: object, **options: object) -> tuple[list[Paper], list[Rejection]
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Processor time, for another program may keep this one waiting."""
-    begun = time.process_time()
+    """Processor time of this thread, for another program may keep it waiting."""
+    begun = time.thread_time()
     work()
-    return time.process_time() - begun
+    return time.thread_time() - begun
 
 
 # -- names and kinds of files -------------------------------------------------------------------

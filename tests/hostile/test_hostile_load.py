@@ -151,19 +151,18 @@ def test_no_text_is_slow_beyond_its_length(name: str) -> None:
     work = FUNCTIONS[name]
 
     def took(text: str) -> float:
-        begun = time.process_time()
+        # Of this thread alone: others may still be tidying up.
+        begun = time.thread_time()
         work(text)
-        return time.process_time() - begun
+        return time.thread_time() - begun
 
     # What it imports is not the text's doing.
     took("A text. {x} [1] $y$ 3.1 times.")
     for pattern in PATTERNS:
         for end in ("", "!", "\x00X"):
-            short = took(pattern * (500 // len(pattern)) + end)
-            # What takes no time at this length can take what it likes.
-            if short < 0.004:
-                long = took(pattern * (2000 // len(pattern)) + end)
-                assert long < 0.3, (pattern, end, short, long)
+            short, long = (pattern * (n // len(pattern)) + end for n in (500, 2000))
+            # Most take no time at all; what does is looked at again, for the machine may be busy.
+            if took(long) < 0.1:
                 continue
-            times = [took(pattern * (n // len(pattern)) + end) for n in (500, 2000)]
-            assert times[1] < 10 * times[0] + 0.1, (pattern, end, times)
+            times = [min(took(text) for _ in range(3)) for text in (short, long)]
+            assert times[1] < 9 * times[0] + 0.1, (pattern, end, times)
