@@ -33,6 +33,8 @@ class Config:
     """Folder of the library; ``$CITEWISE_LIBRARY``, or ``library`` in the file."""
     backend: str = DEFAULT_BACKEND
     """Who writes answers; ``$CITEWISE_BACKEND``, or ``backend`` in the file."""
+    backends: tuple[str, ...] = ()
+    """Further ones that the page offers beside ``backend``; a list in the file."""
     prices: Mapping[str, Price] = field(default_factory=dict)
     """What models cost, by backend; ``[prices."openai:MODEL"]`` in the file alone."""
     limits: ReadLimits = field(default_factory=ReadLimits)
@@ -75,6 +77,7 @@ class Config:
                 or stored.get("backend")
                 or DEFAULT_BACKEND
             ),
+            backends=tuple(stored.get("backends", ())),
             prices=stored.get("prices", {}),
             limits=stored.get("limits") or ReadLimits(),
             embedder=(
