@@ -56,6 +56,14 @@ def test_what_a_model_costs_is_said_by_its_user_alone(file: Path) -> None:
     assert Config.load(env={}, file=file).prices == {"openai:small": Price(0.15, 0.6, "USD")}
 
 
+def test_the_page_s_further_backends_are_a_list(file: Path) -> None:
+    file.write_text('backends = ["openai:one", "extractive"]\n')
+    assert Config.load(env={}, file=file).backends == ("openai:one", "extractive")
+    file.write_text('backends = "openai:one"\n')
+    with pytest.raises(UsageError, match="list"):
+        Config.load(env={}, file=file)
+
+
 def test_the_cost_by_hand() -> None:
     price = Price(2.0, 10.0)
     one = price.paid(Usage(1000, 100, 1))

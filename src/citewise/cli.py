@@ -171,7 +171,13 @@ def _parser() -> argparse.ArgumentParser:
         "answers", metavar="ANSWERS", help="a JSON or JSONL file, or a bundle's folder"
     )
 
-    chat = command("chat", "serve the web page", _chat, writer, locked)
+    chat = command("chat", "serve the web page", _chat, locked)
+    chat.add_argument(
+        "--backend",
+        metavar="NAME",
+        action="append",
+        help="as for ask; repeated, the page offers them all",
+    )
     chat.add_argument("--host", default="127.0.0.1", help="another than this machine needs --auth")
     chat.add_argument("--port", type=int, default=7860)
     chat.add_argument(
@@ -363,9 +369,11 @@ def _counting(args: argparse.Namespace, what: str) -> Callable[[int, int], None]
 
 
 def _config(args: argparse.Namespace) -> Config:
+    backend = getattr(args, "backend", None)
     return Config.load(
         library=args.library,
-        backend=getattr(args, "backend", None),
+        # The page may be given several; the first is asked unless a person chooses.
+        backend=backend[0] if isinstance(backend, list) else backend,
         embedder=args.embedder,
         vectors=args.vectors,
         auth=getattr(args, "auth", None),
@@ -739,7 +747,8 @@ def _chat(args: argparse.Namespace) -> int:
         from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
         from citewise.web.server import serve  # noqa: PLC0415 - Gradio takes 5 s to import
 
-        assistant = Assistant(library, config.backend, prices=config.prices)
+        named = dict.fromkeys((config.backend, *(args.backend or config.backends)))
+        assistant, *others = (Assistant(library, b, prices=config.prices) for b in named)
 
         def ready(url: str) -> None:
             if args.json:
@@ -753,6 +762,7 @@ def _chat(args: argparse.Namespace) -> int:
         with library.embedding_in_background():
             serve(
                 assistant,
+                others=others,
                 host=args.host,
                 port=args.port,
                 users=users,

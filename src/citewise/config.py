@@ -100,14 +100,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"The settings in {path} cannot be read: {error}.") from error
     prices = content.pop("prices", {})
     limits = _limits(content.pop("limits", {}), path)
-    known = set(Config.__dataclass_fields__) - {"prices", "limits"}
+    backends = content.pop("backends", [])
+    if not isinstance(backends, list) or not all(isinstance(name, str) for name in backends):
+        raise UsageError(f'{path}: backends is a list of texts, such as backends = ["extractive"].')
+    known = set(Config.__dataclass_fields__) - {"backends", "prices", "limits"}
     for name, value in content.items():
         if name not in known or not isinstance(value, str):
             raise UsageError(
                 f"{path} sets {name!r}; it may set {', '.join(sorted(known))}, each to a text, "
-                "prices and limits."
+                "backends, prices and limits."
             )
-    return {**content, "prices": _prices(prices, path), "limits": limits}
+    return {**content, "backends": backends, "prices": _prices(prices, path), "limits": limits}
 
 
 def _limits(table: object, path: Path) -> ReadLimits:

@@ -22,7 +22,7 @@ from gradio_client import Client  # type: ignore[import-untyped]
 from citewise.conversations import ConversationInfo, Conversations, TurnState
 from citewise.errors import PortInUseError, UsageError
 from citewise.types import Filters, Message
-from citewise.web.chat_tab import by_day, filters_of
+from citewise.web.chat_tab import by_day, called, filters_of
 from citewise.web.context import Asks, PageContext
 from citewise.web.server import serve
 from citewise.web.talk import Talk, converse, opened, stopped
@@ -180,6 +180,12 @@ def test_days_have_names() -> None:
         "The last seven days": ["c"],
         "Earlier": ["d", "e"],
     }
+
+
+def test_backends_go_by_their_models_where_these_differ() -> None:
+    here, there = "openai-compatible:small@http://a.b/v1", "openai-compatible:small@http://c.d/v1"
+    assert called(["extractive", "openai:large", here]) == ["extractive", "large", "small"]
+    assert called([here, there]) == [here, there]
 
 
 def test_what_is_no_date_is_said_and_left_out() -> None:

@@ -150,7 +150,7 @@ def hostile_everywhere(text: str) -> list[str]:
         render.question_html(text),
         render.status_html(text),
         render.message_html(text, title=text),
-        render.header_html(3, text, [text], {text: text}),
+        render.header_html(3, text, text, {text: text}),
         render.shelves_html(shelves(text), text),
         render.conversations_html({text: [ConversationInfo(text, text, text, text, 1)]}),
         render.chips_html({text: text, "since": text}, {"since": text}),

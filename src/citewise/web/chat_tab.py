@@ -90,6 +90,12 @@ def filters_of(
     )
 
 
+def called(backends: Sequence[str]) -> list[str]:
+    """What backends are called where room is scarce: the model, where it tells them apart."""
+    short = [name.partition(":")[2].partition("@")[0] or name for name in backends]
+    return [s if short.count(s) == 1 else name for s, name in zip(short, backends, strict=True)]
+
+
 class _ChatRoom:
     """The components of the room and what happens in it."""
 
@@ -188,7 +194,7 @@ class _ChatRoom:
             )
             backends = [assistant.backend.name for assistant in self.context.assistants]
             put["backend"] = gr.Dropdown(
-                backends,
+                list(zip(called(backends), backends, strict=True)),
                 value=backends[0],
                 label="Backend",
                 show_label=False,

@@ -68,6 +68,8 @@ def build_page(context: PageContext) -> gr.Blocks:
 
 
 def _head(context: PageContext) -> str:
+    # Of several the person chooses one beside the question.
     backends = [assistant.backend.name for assistant in context.assistants]
+    backend = backends[0] if len(backends) == 1 else ""
     papers = context.library.info().papers
-    return render.header_html(papers, context.library.path.name, backends, ROOMS)
+    return render.header_html(papers, context.library.path.name, backend, ROOMS)

@@ -798,24 +798,23 @@ def conversations_html(
 # ---------------------------------------------------------------- the room itself
 
 
-def header_html(
-    papers: int, library: str, backends: Sequence[str], rooms: Mapping[str, str]
-) -> str:
+def header_html(papers: int, library: str, backend: str, rooms: Mapping[str, str]) -> str:
     """The page's head: the rooms, what is asked, who writes the answers, light and dark.
 
-    ``rooms`` are their labels by name; the browser marks the one that is open.
+    ``rooms`` are their labels by name; the browser marks the one that is open. ``backend`` is empty
+    where a person chooses among several.
     """
     doors = "".join(
         _button(_text(label), "cw-door", data_cw_room=name) for name, label in rooms.items()
     )
-    who = _text(", ".join(backends))
+    who = f'<span class="cw-wide">backend <strong>{_text(backend)}</strong></span>'
     return clean(
         '<header class="cw-head">'
         + _button("", "cw-icon cw-menu", data_cw_act="side", aria_label="Conversations and filters")
         + f'<h1 class="cw-brand">citewise</h1><nav class="cw-doors" aria-label="Rooms">{doors}'
         f'</nav><span class="cw-about-all"><span>{_plural(papers, "paper")}</span>'
         f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
-        f'<span class="cw-wide">backend <strong>{who}</strong></span></span>'
+        f"{who if backend else ''}</span>"
         '<span class="cw-tools">'
         + _button(
             "Evidence",

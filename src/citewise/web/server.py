@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from citewise.errors import CitewiseError, PortInUseError, UsageError
@@ -56,10 +56,16 @@ class _Headers:
 
 
 def build_app(
-    assistant: Asks, *, users: Users | None = None, host: str = "127.0.0.1", mcp: bool = False
+    assistant: Asks,
+    *,
+    others: Sequence[Asks] = (),
+    users: Users | None = None,
+    host: str = "127.0.0.1",
+    mcp: bool = False,
 ) -> FastAPI:
     """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it.
 
+    ``others`` answer from the same library with the further backends that the page offers.
     With ``users`` everything but ``/healthz`` wants a login; without, ``host`` is what a browser
     may call this machine besides its loopback names. With ``mcp`` agents find tools at ``/mcp``;
     raises UsageError where the extra for it is not installed.
@@ -71,7 +77,7 @@ def build_app(
     from citewise.web import openai_door  # noqa: PLC0415
     from citewise.web.page import build_page  # noqa: PLC0415
 
-    page = build_page(PageContext.of((assistant,), user_of=user_of))
+    page = build_page(PageContext.of((assistant, *others), user_of=user_of))
 
     places = Places()
     tools = _tools(assistant, places) if mcp else None
@@ -168,6 +174,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def make_server(
     assistant: Asks,
     *,
+    others: Sequence[Asks] = (),
     host: str = "127.0.0.1",
     port: int = 7860,
     users: Users | None = None,
@@ -183,7 +190,7 @@ def make_server(
     check_reach(host, users)
     sock = _listen(host, port)
     try:
-        app = build_app(assistant, users=users, host=host, mcp=mcp)
+        app = build_app(assistant, others=others, users=users, host=host, mcp=mcp)
         import uvicorn  # noqa: PLC0415  # comes with gradio
     except BaseException:
         sock.close()
@@ -220,6 +227,7 @@ def _warm(assistant: Asks) -> None:
 def serve(
     assistant: Asks,
     *,
+    others: Sequence[Asks] = (),
     host: str = "127.0.0.1",
     port: int = 7860,
     users: Users | None = None,
@@ -241,7 +249,13 @@ def serve(
             webbrowser.open(url)
 
     server, sock = make_server(
-        assistant, host=host, port=port, users=users, mcp=mcp, ready=on_ready
+        assistant,
+        others=others,
+        host=host,
+        port=port,
+        users=users,
+        mcp=mcp,
+        ready=on_ready,
     )
     try:
         server.run(sockets=[sock])
