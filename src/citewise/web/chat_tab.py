@@ -210,7 +210,7 @@ class _ChatRoom:
 
     def _wire(self) -> None:
         put = self.components
-        bus, state = put["bus"], put["talk"]
+        bus, state, search = put["bus"], put["talk"], put["search"]
         given = [put[n] for n in ("since", "until", "source", "author", "only")]
         how = [put["effort"], put["backend"], *given, put["aux"], state]
         self.shown = ["past", "current", "talk", "box", "ask", "stop", "convs"]
@@ -238,11 +238,10 @@ class _ChatRoom:
         cancels = [asking, again]
         put["stop"].click(self.on_stop, state, shown, cancels=cancels, **at_once)
         put["fresh"].click(self.on_fresh, None, all_shown, cancels=cancels, **at_once)
-        bus.select(self.on_open, None, all_shown, cancels=cancels, **at_once)
-        search = put["search"]
+        bus.select(self.on_open, search, all_shown, cancels=cancels, **at_once)
         bus.edit(self.on_rename, search, put["convs"], **at_once)
         bus.delete(self.on_delete, [search, state], all_shown, **at_once)
-        search.input(self.on_search, search, put["convs"], trigger_mode="always_last", **at_once)
+        search.change(self.on_search, search, put["convs"], trigger_mode="always_last", **at_once)
         bus.like(self.on_thumb, state, None, **at_once)
         bus.download(self.on_export, state, put["parcel"], **at_once).then(
             None, put["parcel"], js="(parcel) => window.citewiseSave(parcel)", **_QUIETLY
@@ -380,7 +379,7 @@ class _ChatRoom:
         groups = by_day(found, datetime.now().astimezone())
         return render.conversations_html(groups, searched=bool((words or "").strip()))
 
-    def _arrival(self, talk: Talk, owner: str, **values: Any) -> list[Any]:
+    def _arrival(self, talk: Talk, owner: str, words: str = "", **values: Any) -> list[Any]:
         papers = self.library.info().papers
         welcome = render.welcome_html(papers, _examples(self.library), arrived=True)
         return self._out(
@@ -390,7 +389,7 @@ class _ChatRoom:
             talk=talk,
             ask=gr.update(visible=True),
             stop=gr.update(visible=False),
-            convs=self._listed(owner),
+            convs=self._listed(owner, words),
             **values,
         )
 
@@ -400,18 +399,18 @@ class _ChatRoom:
             Talk(), self.context.user_of(request), box="", **self._filling(Filters())
         )
 
-    def on_open(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+    def on_open(self, words: str, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Open a conversation with what was in force at its last question."""
         owner = self.context.user_of(request)
         name = str(_told(event).get("c") or "")
         if not name and _told(event).get("start"):
-            return self._out(self.all_shown, convs=self._listed(owner))
+            return self._out(self.all_shown, convs=self._listed(owner, words))
         try:
             talk = self._opened(name, owner)
         except CitewiseError as error:
-            return self._arrival(_saying(str(error)), owner)
+            return self._arrival(_saying(str(error)), owner, words)
         if not name:
-            return self._arrival(talk, owner, **self._filling(Filters()))
+            return self._arrival(talk, owner, words, **self._filling(Filters()))
         last = self.context.kept.get(name, owner).turns[-1:]
         values: dict[str, Any] = {}
         for turn in last:
@@ -419,7 +418,7 @@ class _ChatRoom:
             values["effort"] = turn.effort.value
             if turn.backend in {a.backend.name for a in self.context.assistants}:
                 values["backend"] = turn.backend
-        return self._arrival(talk, owner, **values)
+        return self._arrival(talk, owner, words, **values)
 
     def on_rename(self, words: str, event: gr.EventData, request: gr.Request) -> str:
         """Give a conversation another title."""
@@ -436,7 +435,7 @@ class _ChatRoom:
         owner, told = self.context.user_of(request), _told(event)
         self._try(lambda: self.context.kept.delete(str(told["c"]), owner))
         if talk.conversation == told.get("c") or told.get("open"):
-            return self._arrival(Talk(), owner, **self._filling(Filters()))
+            return self._arrival(Talk(), owner, words, **self._filling(Filters()))
         return self._out(self.all_shown, convs=self._listed(owner, words))
 
     def on_search(self, words: str, request: gr.Request) -> str:
