@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
 import json
 import random
 import re
@@ -32,11 +31,12 @@ from fit_checker import (
     change_name,
     change_negation,
     change_number,
+    held_out,
     records,
     reword,
 )
 
-from citewise.grounding.entailment import nearest_sentences
+from citewise.grounding.entailment import nearest_sentences, passage_for
 from citewise.library.embedding import MiniLM
 
 SEED = 20261121
@@ -61,7 +61,7 @@ class Row:
     @property
     def held_out(self) -> bool:
         """Whether its paper is kept for development."""
-        return hashlib.sha256(self.id.encode()).digest()[0] % 12 == 0
+        return held_out(self.id)
 
 
 def claim(text: str, evidence: str, label: int, kind: str, paper: str) -> Row:
@@ -69,9 +69,9 @@ def claim(text: str, evidence: str, label: int, kind: str, paper: str) -> Row:
     return Row("claim", text, nearest_sentences(text, [evidence]), label, kind, paper)
 
 
-def question(text: str, evidence: str, label: int, kind: str, paper: str) -> Row:
-    """A question beside the sentences of ``evidence`` that are nearest to it."""
-    return Row("question", text, nearest_sentences(text, [evidence]), label, kind, paper)
+def question(text: str, evidence: str, label: int, kind: str, paper: str, title: str = "") -> Row:
+    """A question beside the title and the sentences of ``evidence`` that are nearest to it."""
+    return Row("question", text, passage_for(text, title, evidence), label, kind, paper)
 
 
 def sentences_of(text: str) -> list[str]:
@@ -113,10 +113,12 @@ def scifact_rows(data: Path, rng: random.Random) -> Iterator[Row]:
             )
             if len(rest) > 200 and rng.random() < 0.5:
                 yield claim(text, rest, NOT_STATED, "scifact-rest", paper)
-        yield question(text, abstract, int(label != NOT_STATED), "scifact", paper)
+        title = str(pair["title"])
+        yield question(text, abstract, int(label != NOT_STATED), "scifact", paper, title)
         other = pairs[rng.choice(others[place])]
         if other["doc_id"] != pair["doc_id"]:
-            yield question(text, str(other["abstract"]), 0, "scifact-other", paper)
+            away = str(other["abstract"])
+            yield question(text, away, 0, "scifact-other", paper, str(other["title"]))
 
 
 def _evidence(pair: dict[str, Any]) -> list[str]:
@@ -215,10 +217,11 @@ def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Claims and questions written by hand over abstracts; each also beside another abstract."""
     items = [
         json.loads(line)
-        for path in sorted(WRITTEN.glob("*.jsonl"))
+        for path in sorted(WRITTEN.glob("w*.jsonl"))
         for line in path.read_text("utf-8").splitlines()
     ]
-    texts = dict(abstracts_of(data, {item["id"] for item in items}))
+    found = {i: (title, text) for i, title, text in abstracts_of(data, {i["id"] for i in items})}
+    texts = {ident: text for ident, (_, text) in found.items()}
     items = [item for item in items if item["id"] in texts]
     if not items:
         return
@@ -226,28 +229,47 @@ def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     labels = {"s1": SUPPORTED, "s2": SUPPORTED, "c": CONTRADICTED, "n": NOT_STATED}
     for place, item in enumerate(items):
         text = texts[item["id"]]
-        away = texts[items[rng.choice(others[place])]["id"]]
+        title = found[item["id"]][0]
+        stranger, away = found[items[rng.choice(others[place])]["id"]]
         for key, label in labels.items():
             yield claim(item[key], text, label, f"written-{key}", item["id"])
         yield claim(item[rng.choice(("s1", "s2"))], away, NOT_STATED, "written-other", item["id"])
-        yield question(item["q"], text, 1, "written-q", item["id"])
-        yield question(item["u"], text, 0, "written-u", item["id"])
-        yield question(item[rng.choice("qu")], away, 0, "written-other", item["id"])
+        yield question(item["q"], text, 1, "written-q", item["id"], title)
+        yield question(item["u"], text, 0, "written-u", item["id"], title)
+        yield question(item[rng.choice("qu")], away, 0, "written-other", item["id"], stranger)
 
 
-def abstracts_of(data: Path, ids: set[str]) -> Iterator[tuple[str, str]]:
-    """The abstracts with these ids, from the public sets."""
+def number_rows(data: Path, rng: random.Random) -> Iterator[Row]:
+    """Questions for a figure, written by hand: those the abstract answers and those it does not."""
+    lines = (WRITTEN / "numbers.jsonl").read_text("utf-8").splitlines()
+    items = [json.loads(line) for line in lines]
+    found = {i: (title, text) for i, title, text in abstracts_of(data, {i["id"] for i in items})}
+    others = nearest_others([found[item["id"]][1][:300] for item in items], 5)
+    for place, item in enumerate(items):
+        title, text = found[item["id"]]
+        stranger, away = found[items[rng.choice(others[place])]["id"]]
+        for asked in item["q"]:
+            yield question(asked, text, 1, "written-q", item["id"], title)
+        for asked in item["u"]:
+            yield question(asked, text, 0, "written-u", item["id"], title)
+        asked = rng.choice(item["q"])
+        yield question(asked, away, 0, "written-other", item["id"], stranger)
+
+
+def abstracts_of(data: Path, ids: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Id, title (empty for PubMedQA) and abstract of these papers, from the public sets."""
     with gzip.open(data / "arxiv/papers-112k.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
             paper = json.loads(line)
             if f"arxiv:{paper['_id']}" in ids:
-                yield f"arxiv:{paper['_id']}", paper["text"]
+                yield f"arxiv:{paper['_id']}", paper["title"], paper["text"]
     for paper in records(data / "scifact/corpus.jsonl"):
         if f"scifact:{paper['_id']}" in ids:
-            yield f"scifact:{paper['_id']}", str(paper["text"])
+            yield f"scifact:{paper['_id']}", str(paper["title"]), str(paper["text"])
     for item in records(data / "pubmedqa/pqal.jsonl"):
         if f"pubmedqa:{item['_id']}" in ids:
-            yield f"pubmedqa:{item['_id']}", " ".join(str(c) for c in item["contexts"])  # type: ignore[attr-defined]
+            text = " ".join(str(c) for c in item["contexts"])  # type: ignore[attr-defined]
+            yield f"pubmedqa:{item['_id']}", "", text
 
 
 def write(rows: Iterable[Row], out: Path) -> int:
@@ -275,6 +297,7 @@ def main() -> None:
         "pubmedqa": pubmedqa_rows(options.data, rng),
         "arxiv": arxiv_rows(options.data, rng, options.arxiv),
         "written": written_rows(options.data, rng),
+        "numbers": number_rows(options.data, rng),
     }
     for name, rows in sources.items():
         print(name, write(rows, options.out.with_suffix(f".{name}.jsonl")), flush=True)

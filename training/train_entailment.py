@@ -266,7 +266,7 @@ def main() -> None:
     weights = {name: float(w) for name, w in (pair.split("=") for pair in options.weight)}
     kept = [row for row in rows if row["held_out"]]
     rng.shuffle(kept)
-    kept = kept[:1500]
+    kept = kept[:800]
     held = examples(kept, tokenizer, {})
     kinds = [str(row["kind"]) for row in kept]
     pool = examples([row for row in rows if not row["held_out"]], tokenizer, weights)
@@ -303,7 +303,7 @@ def main() -> None:
                 f"step {step} loss {average:.4f} rate {rate:.2e} {(shown - started) / 60:.1f} min",
                 flush=True,
             )
-        if step % 200 == 0:
+        if step % 150 == 0:
             print(f"step {step} held out {measured(model, held, kinds)}", flush=True)
             safetensors.torch.save_file(model.state_dict(), options.out)
     safetensors.torch.save_file(model.state_dict(), options.out)

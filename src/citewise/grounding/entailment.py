@@ -6,6 +6,7 @@ question. How it was made is in ``training/ENTAILMENT.md``.
 
 from __future__ import annotations
 
+import heapq
 import re
 import threading
 from collections.abc import Sequence
@@ -27,9 +28,11 @@ _LONGEST, _LONGEST_TEXT = 256, 96
 """Tokens of a pair and of its first text, as in training; what is longer is cut at its end."""
 _BATCH_TOKENS = 1024
 """Tokens in one forward pass."""
+_CANDIDATES = 64
+"""Sentences of long evidence that are looked at twice."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 NEAREST_CHARACTERS = 800
-"""About 160 tokens: evidence that is longer is cut down to its nearest sentences."""
+"""About 160 tokens: longer evidence is cut down to its nearest sentences, as in training."""
 
 
 def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_CHARACTERS) -> str:
@@ -44,18 +47,21 @@ def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_C
     weight = background().weight
     wanted = {term.stem: weight(term.stem) for s in read(text) for term in s.terms}
     held = [{t.stem for t in sentence.terms} & wanted.keys() for sentence in sentences]
+    whole = [sum(wanted[stem] for stem in stems) for stems in held]
+    # A megabyte has too many sentences to weigh each anew after every choice.
+    left = heapq.nlargest(_CANDIDATES, range(len(sentences)), key=lambda at: (whole[at], -at))
     chosen: list[int] = []
     missing = dict(wanted)
     room = limit
-    while len(chosen) < len(sentences):
+    while left:
         best = max(
-            (place for place in range(len(sentences)) if place not in chosen),
+            left,
             key=lambda place: (
-                sum(missing[stem] for stem in held[place])
-                + 0.3 * sum(wanted[stem] for stem in held[place]),
+                sum(missing[stem] for stem in held[place]) + 0.3 * whole[place],
                 -place,
             ),
         )
+        left.remove(best)
         room -= len(sentences[best].text) + 1
         if chosen and room < 0:
             break
@@ -63,6 +69,12 @@ def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_C
         for stem in held[best]:
             missing[stem] = 0.0
     return " ".join(sentences[place].text for place in sorted(chosen))
+
+
+def passage_for(question: str, title: str, abstract: str) -> str:
+    """What the model reads of a paper beside a question: its title and nearest sentences."""
+    nearest = nearest_sentences(question, [abstract])
+    return f"{title.rstrip('. ')}. {nearest}" if title.strip() else nearest
 
 
 @dataclass(frozen=True, slots=True)
