@@ -15,7 +15,7 @@ from typing import Any
 
 from citewise.answering.assistant import Assistant
 from citewise.errors import AnswerFileError, CitewiseError, UsageError
-from citewise.grounding.checker import check
+from citewise.grounding.checker import check_batch
 from citewise.library.library import Library
 from citewise.types import Effort, Filters, Json
 
@@ -23,6 +23,9 @@ _LINE_START = b'{"id": "'
 """How every line of a result begins."""
 _LONE_SURROGATES = "backslashreplace"
 """UTF-8 has no place for them; written so, they are JSON's own escapes."""
+
+_TOGETHER = 16
+"""Pairs checked in one go: the model reads them together."""
 
 OnDone = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -104,9 +107,12 @@ def _line(item: dict[str, Any], result: Json) -> str:
 def _run(
     items: Sequence[dict[str, Any]],
     out: Path,
-    work: Callable[[dict[str, Any]], Json],
+    work: Callable[[Sequence[dict[str, Any]]], Sequence[Json]],
     on_done: OnDone | None,
+    *,
+    together: int = 1,
 ) -> BatchReport:
+    """Work through ``items``, ``together`` at a time, each result a line of ``out`` at once."""
     ids = [str(item["id"]) for item in items]
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
@@ -116,17 +122,18 @@ def _run(
     again = [at for at, result in enumerate(before) if "error" in result]
     if again:
         for at in again:
-            before[at] = work(items[at])
+            [before[at]] = work([items[at]])
         _replace(out, [_line(*pair) for pair in zip(items, before, strict=False)])
     failed = sum("error" in before[at] for at in again)
     with out.open("a", encoding="utf-8", errors=_LONE_SURROGATES) as file:
-        for place, item in enumerate(items[len(before) :], len(before) + 1):
-            result = work(item)
-            failed += "error" in result
-            file.write(_line(item, result))
+        for start in range(len(before), len(items), together):
+            some = items[start : start + together]
+            for item, result in zip(some, work(some), strict=True):
+                failed += "error" in result
+                file.write(_line(item, result))
             file.flush()
             if on_done:
-                on_done(place, len(items))
+                on_done(start + len(some), len(items))
         os.fsync(file.fileno())
     kept = len(before) - len(again)
     return BatchReport(len(items) - kept, kept, failed)
@@ -162,14 +169,15 @@ def ask_batch(
         if not isinstance(item["question"], str):
             raise UsageError(f"{questions}: in {item['id']!r} the question must be a text.")
 
-    def answer(item: dict[str, Any]) -> Json:
+    def answer(some: Sequence[dict[str, Any]]) -> list[Json]:
+        [item] = some
         try:
             found = assistant.ask(
                 item["question"], item.get("history") or (), effort=effort, filters=filters
             )
         except CitewiseError as error:
-            return {"id": str(item["id"]), "question": item["question"], "error": str(error)}
-        return {**found.to_dict(), "id": str(item["id"])}
+            return [{"id": str(item["id"]), "question": item["question"], "error": str(error)}]
+        return [{**found.to_dict(), "id": str(item["id"])}]
 
     return _run(items, out, answer, on_done)
 
@@ -191,17 +199,20 @@ def check_pairs(pairs: Path, out: Path, *, on_done: OnDone | None = None) -> Bat
                 "list of texts."
             )
 
-    def score(item: dict[str, Any]) -> Json:
-        support = check(item["claim"], item["evidence"])
-        return {
-            "id": str(item["id"]),
-            "support": round(support.support, 6),
-            "supported": support.supported,
-            "verdict": support.verdict.value,
-            "reasons": list(support.reasons),
-        }
+    def scores(some: Sequence[dict[str, Any]]) -> list[Json]:
+        supports = check_batch([(item["claim"], item["evidence"]) for item in some])
+        return [
+            {
+                "id": str(item["id"]),
+                "support": round(support.support, 6),
+                "supported": support.supported,
+                "verdict": support.verdict.value,
+                "reasons": list(support.reasons),
+            }
+            for item, support in zip(some, supports, strict=True)
+        ]
 
-    return _run(items, out, score, on_done)
+    return _run(items, out, scores, on_done, together=_TOGETHER)
 
 
 def search_batch(
