@@ -1,6 +1,7 @@
 """Fits the weights of citewise.grounding.abstention on the dev questions.
 
     python training/fit_abstention.py --library DIR
+    python training/fit_abstention.py --library DIR --confidence    then, the confidence of answers
 
 ``DIR`` holds the sample papers (``citewise ingest --sample --library DIR``). Three sorts of
 examples: the dev questions as they are (answerable, near misses, off-topic ones); the single-paper
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 
 from citewise import Assistant, Filters, Library
 from citewise.evaluation.datasets import Question, load
-from citewise.grounding.abstention import Features
+from citewise.evaluation.runner import run_questions
+from citewise.grounding.abstention import Features, answerability
+from citewise.types import QuestionKind
 
 NAMES = Features.__slots__
 RIDGE = 0.3
@@ -92,12 +95,62 @@ def auroc(scores: Floats, labels: Floats) -> float:
     return float(total / (positives * (len(labels) - positives)))
 
 
+def calibration_error(probabilities: Floats, right: Floats, bins: int = 10) -> float:
+    """Expected calibration error over equal-width bins."""
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    return float(
+        sum(abs((probabilities[place == b] - right[place == b]).sum()) for b in range(bins))
+        / len(right)
+    )
+
+
+def fit_confidence(library: Library) -> None:
+    """Fit what an answer's confidence makes of its odds and its kind; print it."""
+    assistant = Assistant(library)
+    questions = {question.id: question for name in ("dev", "first") for question in load(name)}
+    results = run_questions(assistant, list(questions.values())).rows
+    rows, right, ids = [], [], []
+    kinds = list(QuestionKind)
+    for result in results:
+        if result.answer is None or not result.answer["answered"]:
+            continue
+        question = result.question
+        gathered = assistant.gather(question.question, question.history)
+        selection = gathered.selection
+        odds = answerability(selection.features, selection.unknown_words).probability
+        p = min(0.999, max(0.001, odds))
+        kind = QuestionKind(result.answer["kind"])
+        rows.append([np.log(p / (1 - p)), *(float(kind is one) for one in kinds)])
+        right.append(result.scores.get("correct") or 0.0)
+        ids.append(question.id)
+    x, y, names = np.array(rows), np.array(right), np.array(ids)
+    ones = np.ones(len(y))
+    unseen = np.zeros(len(y))
+    for start in range(10):
+        out = np.arange(len(y)) % 10 == start
+        b = fit(x[~out], y[~out], ones[~out])
+        unseen[out] = 1 / (1 + np.exp(-(b[0] + x[out] @ b[1:])))
+    raw = 1 / (1 + np.exp(-x[:, 0]))
+    print(
+        f"{len(names)} answers, {y.mean():.2f} right; calibration error of the odds alone "
+        f"{calibration_error(raw, y):.3f}, fitted, on unseen tenths "
+        f"{calibration_error(unseen, y):.3f}"
+    )
+    b = fit(x, y, ones)
+    offsets = {kind.name: round(float(v), 2) for kind, v in zip(kinds, b[2:], strict=True)}
+    print(f"CONFIDENCE_BIAS = {b[0]:.2f}; CONFIDENCE_SLOPE = {b[1]:.2f}; {offsets}")
+
+
 def main() -> None:
     """Fit, and print what the fit is worth on questions it has not seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--confidence", action="store_true")
     args = parser.parse_args()
     with Library.open(args.library, create=False) as library:
+        if args.confidence:
+            fit_confidence(library)
+            return
         found = examples(library)
     x = np.array([[getattr(example.features, name) for name in NAMES] for example in found])
     y = np.array([float(example.answerable) for example in found])

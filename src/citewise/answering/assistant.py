@@ -34,7 +34,7 @@ from citewise.backends.writing import (
     tells_a_model,
 )
 from citewise.errors import BackendError, UsageError
-from citewise.grounding.abstention import ANSWERABLE, Answerability, answerability
+from citewise.grounding.abstention import ANSWERABLE, Answerability, answerability, confidence
 from citewise.library.library import Library
 from citewise.types import (
     Answer,
@@ -521,7 +521,7 @@ class Assistant:
             text=cited.text,
             sentences=tuple(cited.sentences),
             citations=cited.citations,
-            confidence=draft.odds.probability * backed,
+            confidence=confidence(draft.odds.probability, draft.question.kind, backed),
             backend=self.backend.name,
             usage=course.cost,
             timings_ms=course.timings_ms(),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from citewise.backends.extractive import says_where, standing_alone
 from citewise.grounding.abstention import Features
+from citewise.grounding.entailment import entailment_model, passage_for
 from citewise.library.library import Library
 from citewise.types import Evidence, Hit, Question, QuestionKind, Span
 
@@ -70,6 +71,11 @@ _FUNCTION_WORDS = frozenset(
     " uses using get gets got make makes made let lets put say says said".split()
 )
 """Words of questions that say nothing of their subject."""
+
+READ_FOR_ANSWER = 2
+"""Papers that the model reads beside the question, best first."""
+SEVERAL_ANSWER = 0.75
+"""About what a question has that its paper answers."""
 
 _HOW_MANY = re.compile(
     r"\b(?:how many|number of|what number of)\s+((?:[\w-]+\s+){0,2}?[\w-]+)"
@@ -250,6 +256,19 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     return 0.0
 
 
+def _answered(question: Question, hits: Sequence[Hit]) -> float:
+    """The model's greatest probability that one of the best papers answers the question.
+
+    No single paper answers a question about several; those get SEVERAL_ANSWER.
+    """
+    if question.kind in (QuestionKind.COMPARISON, QuestionKind.LIST, QuestionKind.OVERVIEW):
+        return SEVERAL_ANSWER
+    asked = question.standalone
+    papers = [hit.paper for hit in hits[:READ_FOR_ANSWER]]
+    pairs = [(asked, passage_for(asked, paper.title, paper.abstract)) for paper in papers]
+    return max(one.answered for one in entailment_model().read(pairs))
+
+
 _Scored = tuple[float, Hit, int, Span]
 
 
@@ -282,7 +301,7 @@ def select_evidence(
         most, most_per_paper = 2 * most, _WHOLE_ABSTRACT
     terms = _question_terms(question.standalone, library)
     if not hits:
-        nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0)
+        nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0, 0.0)
         return Selection((), nothing, terms.unknown)
     vector = library.embedder.embed_queries([question.standalone])[0]
     rows = library.sentences([hit.paper.id for hit in hits])
@@ -356,6 +375,7 @@ def select_evidence(
         unknown=terms.unknown_weight,
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
+        answered=_answered(question, hits),
     )
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 

@@ -1,6 +1,6 @@
 """Do the papers hold the answer at all?
 
-A probability from a handful of features that need no model. The weights are a logistic regression
+A probability from a handful of features. The weights are a logistic regression
 fitted by training/fit_abstention.py on the dev questions, on the same questions with their papers
 left out, and on off-topic ones.
 """
@@ -8,22 +8,40 @@ left out, and on off-topic ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-ANSWERABLE = 0.35
+from citewise.types import QuestionKind
+
+ANSWERABLE = 0.3
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.74,
-    "cosine": 3.16,
-    "passage": 2.93,
-    "covered": 1.98,
-    "covered_by_paper": 2.65,
-    "unknown": -0.78,
-    "names": 2.45,
-    "wanted": 0.85,
+    "bias": -7.09,
+    "cosine": 2.23,
+    "passage": 2.2,
+    "covered": 1.69,
+    "covered_by_paper": 1.57,
+    "unknown": -0.12,
+    "names": 1.62,
+    "wanted": -0.25,
+    "answered": 4.44,
 }
+
+
+CONFIDENCE_BIAS = -0.79
+CONFIDENCE_SLOPE = 0.81
+CONFIDENCE_OF_KIND: Mapping[QuestionKind, float] = {
+    QuestionKind.FACT: 0.97,
+    QuestionKind.NUMBER: 1.62,
+    QuestionKind.COMPARISON: -1.08,
+    QuestionKind.LIST: 0.9,
+    QuestionKind.OVERVIEW: -2.41,
+    QuestionKind.HOW: -0.29,
+    QuestionKind.YES_NO: 0.29,
+}
+"""Log-odds to add for a kind of question; 0 for kinds that are absent. Fitted with the others by
+``training/fit_abstention.py --confidence``: whoever asks for an overview is seldom told all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,8 @@ class Features:
     """Share of the question's names and figures that the papers it needs hold."""
     wanted: float
     """Whether something of the kind asked for (a count of hours, say) stands in the papers."""
+    answered: float
+    """What the entailment model says of the best papers: that one of them answers the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,18 @@ class Answerability:
     probability: float
     reason: str | None
     """For people; None when an answer should be attempted."""
+
+
+def confidence(answerable: float, kind: QuestionKind, backed: float) -> float:
+    """Calibrated probability that an answer is right and backed, 0 to 1.
+
+    ``answerable``: the probability that the papers hold it. ``backed``: mean support of the
+    answer's sentences. A logistic on the log-odds of the first (Platt 1999), times the second.
+    """
+    p = min(0.999, max(0.001, answerable))
+    z = CONFIDENCE_BIAS + CONFIDENCE_SLOPE * math.log(p / (1 - p))
+    z += CONFIDENCE_OF_KIND.get(kind, 0.0)
+    return backed / (1.0 + math.exp(-z))
 
 
 def answerability(features: Features, unknown_words: Sequence[str]) -> Answerability:
