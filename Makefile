@@ -9,7 +9,7 @@ UV = UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/python
 export CITEWISE_LIBRARY ?= $(CURDIR)/.library
 export Q
 
-.PHONY: help install chat ask test lint types eval gate bench bench-retrieval wheel pins clean
+.PHONY: help install chat ask test lint types eval gate bench bench-retrieval bench-page wheel pins clean
 
 help:
 	@echo "make chat        the web page on http://127.0.0.1:7860, with the sample papers"
@@ -17,6 +17,7 @@ help:
 	@echo "make test        the whole test suite"
 	@echo "make eval        measure answers on the 30 first questions"
 	@echo "make bench       measure start-up, ingest and answers on this machine"
+	@echo "make bench-page  measure the page: start, many askers at once, memory"
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +65,9 @@ bench-retrieval: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m eval.bench
+
+bench-page: $(VENV)/.installed-test
+	$(BIN)/python eval/bench_page.py
 
 wheel: $(VENV)/.installed
 	rm -rf dist
