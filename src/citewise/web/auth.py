@@ -503,7 +503,9 @@ def refuse(status: int, text: str, kind: str = "permission_error") -> Reply:
 
 def _unknown(request: _Asked, text: str) -> Reply:
     if request.wants_html and request.method in ("GET", "HEAD"):
-        return _redirect(f"/login?next={quote(request.path, safe='/')}")
+        query = request.scope["query_string"].decode("latin-1")
+        onward = f"{request.path}?{query}" if query else request.path
+        return _redirect(f"/login?next={quote(onward, safe='/')}")
     reply = refuse(401, text, "authentication_error")
     return reply.having(("www-authenticate", 'Bearer realm="citewise"'))
 

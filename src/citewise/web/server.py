@@ -35,7 +35,8 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
         b"connect-src 'self'; media-src 'self' data: blob:; worker-src 'self' blob:; "
         b"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
     ),
-    (b"referrer-policy", b"no-referrer"),
+    # Not "no-referrer": browsers then send forms of our own without their origin, as strangers'.
+    (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 )
 
