@@ -34,8 +34,8 @@ CONTRADICTED = 0.6
 class Parameters:
     """What was fitted or chosen on development data; see training/CHECKER.md."""
 
-    slope: float = 5.14
-    intercept: float = -2.54
+    slope: float = 5.49
+    intercept: float = -2.84
     """The logistic that turns the score into a probability (Platt 1999)."""
     bigrams: float = 0.5
     """Weight of neighbouring words beside the single ones; chosen, not fitted."""
@@ -50,9 +50,9 @@ class Parameters:
     copied: float = 0.3
     """Factor on the probability when a near copy of the cited words breaks a hard lock: such a
     claim was changed, not reworded."""
-    supported: float = 0.5
+    supported: float = 0.47
     """Least probability of the verdict ``supported``."""
-    partly: float = 0.28
+    partly: float = 0.26
     """Least probability of the verdict ``partly``."""
     verbatim: float = 0.99
     """Probability of a claim that stands word for word in the cited words."""
@@ -191,13 +191,16 @@ def evidence_score(reading: Reading, parameters: Parameters = PARAMETERS) -> flo
     o = reading.overlap
     held = o.pair + o.window + o.sentence + parameters.bigrams * o.bigrams
     value = held / (3.0 + parameters.bigrams)
-    if reading.learned is not None:
-        value = (value + parameters.learned * reading.learned.supported) / (1 + parameters.learned)
     hard = sum(1 for lock in reading.broken if lock.hard)
     soft = len(reading.broken) - hard
     if hard:
         value *= parameters.hard * parameters.more ** min(hard - 1, 3)
-    return value * parameters.soft ** min(soft, 2)
+    value *= parameters.soft ** min(soft, 2)
+    if reading.learned is None:
+        return value
+    # The locks cut the overlap alone: on claims in other words they are often broken in vain, and
+    # a broken hard lock never lets a claim be called supported anyway.
+    return (value + parameters.learned * reading.learned.supported) / (1 + parameters.learned)
 
 
 def _reasons(reading: Reading, verdict: Verdict) -> tuple[str, ...]:
