@@ -27,13 +27,14 @@ from citewise.errors import (
     UsageError,
     VectorsAwayError,
 )
+from citewise.library.browsing import Browser, Neighbour, Page, Themes, Timeline
 from citewise.library.embedders import LlamaIndexEmbedding, as_embedder, embedder_from
 from citewise.library.embedding import Embedder, EmbedderAwayError, MiniLM
 from citewise.library.filling import Filler, OnProgress
 from citewise.library.filling import Progress as Progress
 from citewise.library.lexical import LEXICAL_RULE, LexicalIndex
 from citewise.library.locks import WriterLock
-from citewise.library.papers import Index, PaperStore, SentenceRow, day_range
+from citewise.library.papers import Index, Order, PaperStore, SentenceRow, day_range
 from citewise.library.passages import PASSAGE_RULE, sentence_spans
 from citewise.library.patience import PatientEmbedder, PatientVectors, Remarks
 from citewise.library.rebuilding import rebuild
@@ -139,6 +140,7 @@ class Library:
         self._said = Remarks()
         self._shelves = self._take_shelves()
         self._retriever = self._new_retriever()
+        self._browser = Browser(store, lambda: self._vectors)
         self._filler = Filler(store, self._shelves, embedder, WriterLock(path), self._refresh)
         self._asked = 0.0
         self._refreshing = threading.Lock()
@@ -553,6 +555,48 @@ class Library:
     def papers_by_id(self, ids: Sequence[str]) -> dict[str, Paper]:
         """Papers by id; unknown ids are left out."""
         return self._store.papers(ids)
+
+    def page(
+        self,
+        filters: Filters | None = None,
+        *,
+        order: Order = "newest",
+        offset: int = 0,
+        limit: int = 20,
+    ) -> Page:
+        """Some of the papers that pass the filters, in an order, and how many there are.
+
+        Turning pages stays quick in a large library. Raises UsageError for a date that is not one.
+        """
+        try:
+            return self._browser.page(filters or Filters(), order, offset, limit)
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+
+    def similar(self, paper_id: str, k: int = 5) -> tuple[Neighbour, ...]:
+        """The papers nearest in meaning to one; none while it is not embedded."""
+        self._refresh()
+        return self._browser.similar(paper_id, k)
+
+    def timeline(self) -> Timeline:
+        """How many papers were published when."""
+        return self._browser.timeline()
+
+    def themes(self) -> Themes:
+        """What the papers are about; takes seconds at first, and is kept."""
+        return self._browser.themes()
+
+    def themes_so_far(self) -> Themes | None:
+        """What ``themes`` last gave, at once; None before the first time."""
+        return self._browser.themes_so_far()
+
+    def sources(self) -> dict[str, int]:
+        """Papers by the reader that brought them."""
+        return self._store.sources()
+
+    def dates(self) -> tuple[str, str] | None:
+        """Earliest and latest date of publication; None without any date."""
+        return self._store.date_bounds()
 
     def sentences(self, ids: Sequence[str]) -> dict[str, SentenceRow]:
         """Sentences of papers by id: offsets, and vectors where they have been embedded."""

@@ -14,6 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ SCHEMA_VERSION = 2
 process that writes to it brings it up to date, in one transaction."""
 Index = Literal["lexical", "dense"]
 Outcome = Literal["added", "updated", "unchanged", "duplicate"]
+Order = Literal["newest", "oldest", "title", "added"]
+"""How papers are put in order: by date (those without one last), title, or the latest to come."""
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -832,6 +835,68 @@ class PaperStore:
                 whole.search(str(text).casefold()) for text in (row[1] or "", *json.loads(row[2]))
             )
         ]
+
+    def extent(self) -> tuple[int, int]:
+        """Number of papers and highest row: changes when papers come or go."""
+        row = self._rows("SELECT COUNT(*), COALESCE(MAX(rowid), 0) FROM papers")[0]
+        return int(row[0]), int(row[1])
+
+    def select_rows(self, filters: Filters, order: Order) -> array[int]:
+        """Row numbers of the papers that pass the filters, in order, for ``papers_at``."""
+        where, values = _where(filters)
+        also = f"{where} AND" if where else " WHERE"
+        # Each order of dates is read from its index alone: in two parts, for undated come last.
+        parts = {
+            "newest": [f"{where} ORDER BY first_day DESC, rowid DESC"],
+            "oldest": [
+                f"{also} first_day IS NOT NULL ORDER BY first_day, rowid",
+                f"{also} first_day IS NULL ORDER BY rowid",
+            ],
+            "title": [f"{where} ORDER BY title COLLATE NOCASE, rowid"],
+            "added": [f"{where} ORDER BY rowid DESC"],
+        }[order]
+        found = array("q")
+        for part in parts:
+            found.extend(row[0] for row in self._rows(f"SELECT rowid FROM papers{part}", values))
+        return found
+
+    def papers_at(self, rows: Sequence[int]) -> tuple[Paper, ...]:
+        """The papers of these rows, in their order; rows that are gone are left out."""
+        marks = ",".join("?" * len(rows))
+        found = {
+            row[0]: _paper(row[1:])
+            for row in self._rows(
+                f"SELECT rowid, {_COLUMNS} FROM papers WHERE rowid IN ({marks})", list(rows)
+            )
+        }
+        return tuple(found[row] for row in rows if row in found)
+
+    def dates(self) -> list[tuple[str | None, int]]:
+        """Dates of publication as printed, and how many papers have each."""
+        return [
+            (row[0], int(row[1]))
+            for row in self._rows("SELECT published, COUNT(*) FROM papers GROUP BY published")
+        ]
+
+    def sample_embedded(self, most: int, seed: int) -> list[Paper]:
+        """Up to ``most`` papers that have vectors: all of them, or drawn at random."""
+        papers, highest = self.extent()
+        if papers - self.count_missing("dense") <= most:
+            rows = self._rows(f"SELECT {_COLUMNS} FROM papers WHERE dense = 1")
+            return [_paper(row) for row in rows]
+        drawn: dict[str, Paper] = {}
+        rng = np.random.default_rng(seed)
+        # Rows are looked up one by one: reading past all the others would take seconds.
+        for batch in np.array_split(rng.permutation(highest) + 1, max(1, highest // 2_000)):
+            for row in self._rows(
+                f"SELECT {_COLUMNS} FROM papers WHERE dense = 1"
+                " AND rowid IN (SELECT value FROM json_each(?))",
+                (json.dumps(batch.tolist()),),
+            ):
+                drawn[row[0]] = _paper(row)
+                if len(drawn) == most:
+                    return list(drawn.values())
+        return list(drawn.values())
 
     def count(self, condition: Literal["all", "dated", "passages", "sentences"] = "all") -> int:
         """How many papers, papers with a date, passages, or sentences there are."""
