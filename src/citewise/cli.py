@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
@@ -43,8 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--library",
         metavar="DIR",
+        action="append",
         default=argparse.SUPPRESS,
-        help="folder of the library (default: $CITEWISE_LIBRARY, else your data folder)",
+        help="folder of the library (default: $CITEWISE_LIBRARY, else your data folder); `chat` "
+        "takes several",
     )
     shared.add_argument(
         "--embedder",
@@ -740,15 +742,20 @@ def _chat(args: argparse.Namespace) -> int:
     config = _config(args)
     users = Users(config.auth) if config.auth else None
     check_reach(args.host, users)
-    library = _open(args, create=True)
-    with library:
+    with ExitStack() as opened:
+        library = opened.enter_context(_open(args, create=True))
         if not len(library):
             _offer_sample(args, library)
+        others = [opened.enter_context(other) for other in _open_more(args, library)]
         from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
         from citewise.web.server import serve  # noqa: PLC0415 - Gradio takes 5 s to import
 
         named = dict.fromkeys((config.backend, *(args.backend or config.backends)))
-        assistant, *others = (Assistant(library, b, prices=config.prices) for b in named)
+        assistant, *more = (
+            Assistant(one, backend, prices=config.prices)
+            for one in (library, *others)
+            for backend in named
+        )
 
         def ready(url: str) -> None:
             if args.json:
@@ -756,20 +763,36 @@ def _chat(args: argparse.Namespace) -> int:
             else:
                 _say(f"citewise is ready: {url} ({len(library)} papers). Ctrl-C ends it.")
 
-        waiting = library.waiting()
+        waiting = sum(one.waiting() for one in (library, *others))
         if waiting and not args.quiet:
             _warn(f"{waiting} papers are being embedded meanwhile; they are found by their words.")
-        with library.embedding_in_background():
-            serve(
-                assistant,
-                others=others,
-                host=args.host,
-                port=args.port,
-                users=users,
-                open_browser=args.open,
-                ready=ready,
-            )
+        for one in (library, *others):
+            opened.enter_context(one.embedding_in_background())
+        serve(
+            assistant,
+            others=more,
+            host=args.host,
+            port=args.port,
+            users=users,
+            open_browser=args.open,
+            ready=ready,
+        )
     return EXIT_DONE
+
+
+def _open_more(args: argparse.Namespace, first: Library) -> Iterator[Library]:
+    """The further libraries that were named, each once; a folder that is none is an error."""
+    from citewise.library.library import Library  # noqa: PLC0415 - help must not wait for it
+
+    seen = {first.path.resolve()}
+    for name in args.more_libraries:
+        folder = Path(name).expanduser()
+        if folder.resolve() in seen:
+            continue
+        seen.add(folder.resolve())
+        with _progress(args) as show:
+            # One encoder for all: it takes more memory than a library.
+            yield Library.open(folder, embedder=first.embedder, create=False, on_progress=show)
 
 
 def _users(args: argparse.Namespace) -> int:
@@ -1007,6 +1030,8 @@ def _run(argv: Sequence[str] | None) -> int:
     ):
         if not hasattr(args, name):
             setattr(args, name, value)
+    first, *args.more_libraries = args.library or [None]
+    args.library = first
     logging.basicConfig(
         level=logging.INFO if args.verbose else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
@@ -1022,6 +1047,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return EXIT_USAGE
     run: Callable[[argparse.Namespace], int] = args.run
     try:
+        if args.more_libraries and run is not _chat:
+            raise UsageError(f"`citewise {args.command}` works on one --library; name one.")
         return run(args)
     except CitewiseError as error:
         if args.json:

@@ -238,11 +238,13 @@ def sets(library: Library) -> tuple[SetInfo, ...]:
     The test questions are left out: they are for ``citewise eval``, seldom, and every run of them
     is logged.
     """
-    known = {paper.id for paper in library.papers()}
     found = []
     for name, title in _TITLES.items():
         questions = load_set(name)
-        fitting = sum(known.issuperset(question.required) for question in questions)
+        # Only these are looked up: a library may hold a hundred thousand.
+        required = {paper for question in questions for paper in question.required}
+        known = library.papers_by_id(sorted(required)).keys()
+        fitting = sum(known >= set(question.required) for question in questions)
         found.append(SetInfo(name, title, len(questions), fitting))
     return tuple(found)
 

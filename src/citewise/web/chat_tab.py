@@ -41,6 +41,8 @@ EXAMPLES: tuple[str, ...] = (
 _SAMPLE_SIGN = "Falcon: Faster and Parallel Inference of Large Language Models"
 """Start of a title among the sample papers."""
 
+MOST_ONLY = 200
+"""Papers that the Library room can hand over to be asked alone."""
 ASKING_AT_ONCE = 20
 """Questions worked on at the same time; further ones wait in line."""
 
@@ -548,9 +550,12 @@ class _ChatRoom:
         only: Sequence[str],
         event: gr.EventData,
     ) -> list[Any]:
-        """Ask only this paper, and those chosen before."""
-        paper = str(_told(event).get("paper") or "")
+        """Ask only this paper, and those chosen before; or only the papers that are named."""
+        told = _told(event)
+        paper, named = str(told.get("paper") or ""), told.get("papers")
         wanted = only if paper in only or not paper else (*only, paper)
+        if isinstance(named, list):
+            wanted = tuple(map(str, named[:MOST_ONLY]))
         return self._filtered(since, until, source, author, wanted)
 
     def _filtered(

@@ -18,6 +18,9 @@ from citewise.types import Answer, Event, Filters, Message, Paper, SearchResult
 if TYPE_CHECKING:
     import gradio as gr
 
+    from citewise.web.adding import Adding
+    from citewise.web.evaluating import Evaluating
+
 ROOMS: Mapping[str, str] = {"chat": "Chat", "library": "Library", "evaluate": "Evaluate"}
 """The rooms of the page by the name that its address carries (``#library``)."""
 
@@ -141,6 +144,13 @@ class PageContext:
     """By room, a button out of sight that the page presses whenever the room is entered: a room
     fills or refreshes itself with ``context.opened["library"].click(...)``. Filled in by the page
     before it builds the rooms."""
+    adding: Adding | None = None
+    """What reads the files that people drop in."""
+    evaluating: Evaluating | None = None
+    """What runs evaluations; one for the whole server."""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """All libraries that the operator named: where each one's page lies, by name; this page's own
+    comes first."""
 
     @classmethod
     def of(

@@ -20,19 +20,23 @@ from citewise.web.auth import USER, refuse
 
 BODY_BYTES = 2 * 1024 * 1024
 """Most bytes of a request; 10,000 turns of two lines fit. Files are not counted."""
-UPLOAD = "/gradio_api/upload"
-"""Where files come in; Gradio holds them to its own limit for each."""
+_SHELF = r"(?:/library/[a-z0-9-]+)?"
+"""Where a page lies: at the root, or for a further library under its name."""
+UPLOADS = re.compile(_SHELF + r"/(?:gradio_api/upload|papers/upload)/?")
+"""Where files come in, held to limits of their own."""
 ASKING_AT_ONCE = 20
 """Questions of programs that are worked on at the same time."""
 WAITING = 200
 """Questions of programs that wait for their turn; further ones are told to come again."""
 
 _CLOSED = re.compile(
-    r"/gradio_api/(?:proxy=|vibe-|undo-vibe|process_recording|deep_link|run-history|runs\b|dev/"
+    _SHELF
+    + r"/gradio_api/(?:proxy=|vibe-|undo-vibe|process_recording|deep_link|run-history|runs\b|dev/"
     r"|stream/|profiling)|/monitoring\b"
 )
 """Routes of Gradio's that the page does not use: the less there is, the less can be wrong."""
-_IN_PATH = re.compile(r"(/gradio_api/heartbeat/)([^/]+)/?")
+_IN_PATH = re.compile(rf"({_SHELF}/gradio_api/heartbeat/)([^/]+)/?")
+_GRADIO = re.compile(_SHELF + "/gradio_api/")
 
 
 class Guard:
@@ -54,13 +58,13 @@ class Guard:
         user = str(scope.get(USER, ""))
         if user:
             _make_own(scope, user)
-        if scope["method"] in ("POST", "PUT", "PATCH") and path.rstrip("/") != UPLOAD:
+        if scope["method"] in ("POST", "PUT", "PATCH") and not UPLOADS.fullmatch(path):
             body = await _whole_body(scope, receive, self._most)
             if body is None:
                 text = f"The request is larger than {self._most} bytes."
                 await refuse(413, text, "invalid_request_error").send(send)
                 return
-            if user and path.startswith("/gradio_api/"):
+            if user and _GRADIO.match(path):
                 body = _with_own_session(body, user)
                 if body is None:
                     text = "This takes a JSON object."

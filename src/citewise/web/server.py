@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from citewise.errors import CitewiseError, PortInUseError, UsageError
@@ -66,9 +69,10 @@ def build_app(
 ) -> FastAPI:
     """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it.
 
-    ``others`` answer from the same library with the further backends that the page offers.
-    With ``users`` everything but ``/healthz`` wants a login; without, ``host`` is what a browser
-    may call this machine besides its loopback names. With ``mcp`` agents find tools at ``/mcp``;
+    ``others`` answer with further backends, which their page offers, or from further libraries,
+    each of which has a page of its own under ``/library/``. With ``users`` everything but
+    ``/healthz`` wants a login; without, ``host`` is what a browser may call this machine besides
+    its loopback names. With ``mcp`` agents find tools at ``/mcp``;
     raises UsageError where the extra for it is not installed.
     """
     import gradio as gr  # noqa: PLC0415  # takes seconds to import, as what is made with it
@@ -77,8 +81,7 @@ def build_app(
 
     from citewise.web import openai_door  # noqa: PLC0415
     from citewise.web.page import build_page  # noqa: PLC0415
-
-    page = build_page(PageContext.of((assistant, *others), user_of=user_of))
+    from citewise.web.rooms import Rooms, pages_of  # noqa: PLC0415  # imports fastapi
 
     places = Places()
     tools = _tools(assistant, places) if mcp else None
@@ -105,22 +108,37 @@ def build_app(
     if tools is not None:
         app.router.routes.append(tools.route())
 
-    mounted: FastAPI = gr.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        theme=theme.theme(),
-        head=theme.head(),
-        show_error=False,
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        auth_dependency=_user if users is not None else None,
-    )
-    return mounted
+    app.state.rooms = rooms = Rooms()
+    shelves: dict[Path, list[Asks]] = {}
+    for one in (assistant, *others):
+        shelves.setdefault(one.library.path, []).append(one)
+    libraries = pages_of([asked[0].library for asked in shelves.values()])
+    # The page at the root takes every path that none before it has taken.
+    for asked, (name, prefix) in reversed(
+        list(zip(shelves.values(), libraries.items(), strict=True))
+    ):
+        context = replace(
+            PageContext.of(asked, user_of=user_of),
+            adding=rooms.open(app, asked[0].library, prefix),
+            evaluating=rooms.evaluating,
+            libraries={name: prefix, **libraries},
+        )
+        app = gr.mount_gradio_app(
+            app,
+            build_page(context),
+            path=prefix or "/",
+            theme=theme.theme(),
+            head=theme.head(),
+            show_error=False,
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            auth_dependency=_user if users is not None else None,
+        )
+    return app
 
 
 def _tools(assistant: Asks, places: Places) -> McpDoor:
@@ -184,9 +202,10 @@ def make_server(
 ) -> tuple[uvicorn.Server, socket.socket]:
     """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
 
-    ``ready`` is called with the page's address once it is served. Raises PortInUseError,
-    UsersError where nobody could log in, and UsageError where the host cannot be listened on or
-    is reached by others and no ``users`` are given, or ``mcp`` lacks its extra.
+    ``others`` answer from further libraries; ``ready`` is called with the page's address once it
+    is served. Raises PortInUseError, UsersError where nobody could log in, and UsageError where
+    the host cannot be listened on or is reached by others and no ``users`` are given, or ``mcp``
+    lacks its extra.
     """
     check_reach(host, users)
     sock = _listen(host, port)
@@ -212,6 +231,7 @@ def make_server(
             for connection in list(self.server_state.connections):
                 connection.transport.close()
             await super().shutdown(sockets)
+            await asyncio.to_thread(app.state.rooms.close)
 
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
     return Server(config), sock
@@ -243,7 +263,8 @@ def serve(
     """
 
     def on_ready(url: str) -> None:
-        threading.Thread(target=_warm, args=(assistant,), daemon=True).start()
+        for library in {id(one.library): one for one in (assistant, *others)}.values():
+            threading.Thread(target=_warm, args=(library,), daemon=True).start()
         if ready is not None:
             ready(url)
         if open_browser:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from gradio.themes import Base
 
 SANS = ("-apple-system", "Segoe UI", "Cantarell", "Noto Sans", "Helvetica Neue", "Liberation Sans")
+PARTS = ("page", "rooms")
+"""Style sheets and scripts of the page, in their order."""
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
 
 
@@ -43,10 +45,12 @@ def head() -> str:
     up the hosts of links before they are pressed.
     """
     assets = files("citewise.web") / "assets"
-    css = (assets / "page.css").read_text("utf-8")
-    js = (assets / "page.js").read_text("utf-8")
+
+    def joined(end: str) -> str:
+        return "\n".join((assets / f"{part}.{end}").read_text("utf-8") for part in PARTS)
+
     return (
         '<meta http-equiv="x-dns-prefetch-control" content="off">'
         '<meta name="color-scheme" content="light dark">'
-        f"<style>{css}</style><script>{js}</script>"
+        f"<style>{joined('css')}</style><script>{joined('js')}</script>"
     )

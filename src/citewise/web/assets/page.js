@@ -473,6 +473,12 @@
       if (out) hideTip(); else showTip(element);
     });
   }
+  // the Library room hands over papers: ask only these
+  document.addEventListener("citewise-only", ({ detail }) => {
+    send("option_select", { papers: detail.map((paper) => paper.id) });
+    notice(detail.length === 1 ? `Asking only ${detail[0].title}`
+      : `Asking only ${detail.length} papers`);
+  });
   document.addEventListener("scroll", hideTip, true);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {

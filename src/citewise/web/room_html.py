@@ -1,0 +1,112 @@
+"""What the HTML of the Library and Evaluate rooms is made with: escaped text, one sanitiser.
+
+Beside what :mod:`citewise.web.render` lets through, these rooms have form fields and drawings of
+our own (inline SVG). Nothing of them comes from a paper but text, which is escaped where it is put
+in; the finished HTML passes the allow-list here once more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+
+import nh3
+
+from citewise.web import mathematics, render
+
+_TAGS = render.ALLOWED_TAGS | frozenset(
+    """circle fieldset form g input label legend line nav option output path polyline progress rect
+    select svg text title""".split()
+)
+_ATTRIBUTES = (render.ALLOWED_ATTRIBUTES - {"rel", "target"}) | frozenset(
+    """aria-busy aria-checked aria-controls aria-current aria-haspopup aria-pressed autocomplete
+    checked colspan cx cy d data-cw-do data-cw-file data-cw-limit data-cw-more data-cw-number
+    disabled for height id inputmode max maxlength min multiple name open placeholder points
+    preserveAspectRatio r rx scope selected tabindex text-anchor transform type value viewBox width
+    x x1 x2 y y1 y2""".split()
+)
+_INPUTS = frozenset({"checkbox", "file", "number", "search", "text"})
+_PLAIN = re.compile(r"[\w.%+-]{1,24}")
+_WEB = re.compile(r"https?://[^\s/?#]", re.IGNORECASE)
+
+
+def _attribute(tag: str, name: str, value: str) -> str | None:
+    if name == "class":
+        return " ".join(c for c in value.split() if c.startswith("cw-")) or None
+    if name == "id":
+        return value if value.startswith("cw-") else None
+    if name == "href":
+        return value if _WEB.match(value) else None
+    if name == "type":
+        allowed = {"button": {"button", "submit"}, "input": _INPUTS}.get(tag, frozenset[str]())
+        return value if value in allowed else None
+    if tag in mathematics.TAGS:
+        known = name in mathematics.ATTRIBUTES and _PLAIN.fullmatch(value)
+        return value if known else None
+    return value
+
+
+_CLEANER = nh3.Cleaner(
+    tags=set(_TAGS),
+    clean_content_tags={
+        "script",
+        "style",
+        "iframe",
+        "template",
+        "noscript",
+        "foreignObject",
+        "mtext",
+    },
+    attributes={"*": set(_ATTRIBUTES)},
+    attribute_filter=_attribute,
+    url_schemes={"http", "https"},
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+)
+
+
+def clean(html: str) -> str:
+    """``html`` with nothing left that the allow-list does not name."""
+    return _CLEANER.clean(_unicode(html))
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def text(value: object) -> str:
+    """A value as HTML text, safe in an attribute too."""
+    return escape(_unicode(str(value)), quote=True)
+
+
+def rich(value: str) -> str:
+    """Text of a paper as HTML, its formulas drawn."""
+    return mathematics.with_formulas(_unicode(value))
+
+
+def attributes(values: Mapping[str, object]) -> str:
+    """Attributes of a tag, ``data_cw_do`` for ``data-cw-do``; None is left out, True is bare."""
+    out = []
+    for name, value in values.items():
+        name = name.rstrip("_").replace("_", "-")
+        if value is True:
+            out.append(f" {name}")
+        elif value is not None and value is not False:
+            out.append(f' {name}="{text(value)}"')
+    return "".join(out)
+
+
+def button(label: str, css: str, **values: object) -> str:
+    """A button; ``label`` is HTML, everything else text."""
+    return f'<button type="button" class="{css}"{attributes(values)}>{label}</button>'
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """``3 papers``, ``1 paper``."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def message(said: str, *, title: str = "That did not work", kind: str = "error") -> str:
+    """A plain message; ``kind`` is ``error`` or ``note``."""
+    return render.message_html(said, title=title, kind=kind)
