@@ -771,6 +771,7 @@ def _chat(args: argparse.Namespace) -> int:
         serve(
             assistant,
             others=more,
+            mcp=args.mcp,
             host=args.host,
             port=args.port,
             users=users,
