@@ -785,6 +785,7 @@ def _open_more(args: argparse.Namespace, first: Library) -> Iterator[Library]:
     """The further libraries that were named, each once; a folder that is none is an error."""
     from citewise.library.library import Library  # noqa: PLC0415 - help must not wait for it
 
+    vectors = _config(args).vectors
     seen = {first.path.resolve()}
     for name in args.more_libraries:
         folder = Path(name).expanduser()
@@ -793,7 +794,13 @@ def _open_more(args: argparse.Namespace, first: Library) -> Iterator[Library]:
         seen.add(folder.resolve())
         with _progress(args) as show:
             # One encoder for all: it takes more memory than a library.
-            yield Library.open(folder, embedder=first.embedder, create=False, on_progress=show)
+            yield Library.open(
+                folder,
+                embedder=first.embedder,
+                vectors=vectors,
+                create=False,
+                on_progress=show,
+            )
 
 
 def _users(args: argparse.Namespace) -> int:

@@ -118,10 +118,15 @@ class _Room:
     def paper(self, paper_id: str) -> str:
         try:
             paper = self.library.paper(paper_id)
-            similar = self.library.similar(paper_id, SIMILAR)
-            embedded = bool(similar) or not self.library.waiting()
+            embedded = not self.library.waiting()
         except CitewiseError as error:
             return library_render.failure_html(str(error))
+        try:
+            similar = self.library.similar(paper_id, SIMILAR)
+        except CitewiseError as error:
+            # The paper can be read all the same.
+            log.warning("no similar papers: %s", error)
+            similar = ()
         return library_render.paper_html(paper, similar, embedded=embedded)
 
     def picture(self) -> tuple[str, bool]:
