@@ -202,7 +202,7 @@ def make_server(
 ) -> tuple[uvicorn.Server, socket.socket]:
     """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
 
-    ``others`` answer from further libraries; ``ready`` is called with the page's address once it
+    ``others`` are as for ``build_app``; ``ready`` is called with the page's address once it
     is served. Raises PortInUseError, UsersError where nobody could log in, and UsageError where
     the host cannot be listened on or is reached by others and no ``users`` are given, or ``mcp``
     lacks its extra.
