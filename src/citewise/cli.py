@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from citewise.library.library import Library, Progress
-    from citewise.types import Answer, Citation, Filters, Json, Sentence
+    from citewise.types import Answer, Citation, Filters, Hit, Json, Sentence
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     search = command("search", "rank papers for a query", _search, narrowing)
     search.add_argument("query", nargs="?", metavar="QUERY")
     search.add_argument("-k", type=int, default=10, help="how many papers (default 10)")
+    search.add_argument("--like", metavar="PAPER_ID", help="papers like this one, for no query")
     search.add_argument("--batch", metavar="FILE", help='queries as {"_id","text"} lines')
     search.add_argument("--run", dest="run_file", metavar="FILE", help="the TREC run to write")
 
@@ -522,8 +523,8 @@ def _duration(seconds: float) -> str:
 
 def _search(args: argparse.Namespace) -> int:
     query = _typed(args.query)
-    if bool(query) == bool(args.batch):
-        raise UsageError("Name one query, or --batch FILE with --run OUT.")
+    if sum(map(bool, (query, args.batch, args.like))) != 1:
+        raise UsageError("Name one query, or --like PAPER_ID, or --batch FILE with --run OUT.")
     if args.batch and not args.run_file:
         raise UsageError("--batch also needs --run OUT, the run file to write.")
     with _open(args) as library:
@@ -543,7 +544,10 @@ def _search(args: argparse.Namespace) -> int:
             else:
                 _say(f"{report.done} queries searched; the run is in {args.run_file}.")
             return EXIT_DONE
-        result = library.find(query, args.k, _filters(args))
+        if args.like:
+            result = library.similar(_typed(args.like), args.k, _filters(args))
+        else:
+            result = library.find(query, args.k, _filters(args))
     for note in result.notes:
         _warn(note)
     if args.json:
@@ -554,13 +558,29 @@ def _search(args: argparse.Namespace) -> int:
         _say(f"{hit.rank:>3}. {hit.paper.title}" + (f" ({date})" if date else ""))
         _say(textwrap.indent(textwrap.fill(_shorten(hit.passage.text, 300), 92), "     "))
         if args.verbose:
-            _say(
-                f"     id {hit.paper.id}, score {hit.score:.3f}, by meaning "
-                f"{hit.dense_rank or '-'}, by words {hit.lexical_rank or '-'}"
-            )
+            _say(textwrap.indent(_why(hit), "     "))
     if not result.hits:
         _say("Nothing found.")
     return EXIT_DONE
+
+
+def _why(hit: Hit) -> str:
+    """Why a paper stands where it does, in four lines."""
+
+    def place(rank: int | None, score: float | None, unit: str) -> str:
+        return f"{rank} ({unit} {score:.2f})" if rank and score is not None else "not among them"
+
+    nearest = _shorten(" ".join(hit.sentence.text.split()), 200) if hit.sentence else "-"
+    cosine = f" (cosine {hit.sentence_score:.2f})" if hit.sentence_score is not None else ""
+    return "\n".join(
+        [
+            f"id {hit.paper.id}, fused score {hit.score:.3f}",
+            f"by meaning: {place(hit.dense_rank, hit.dense_score, 'cosine')}; "
+            f"by words: {place(hit.lexical_rank, hit.lexical_score, 'BM25')}",
+            f"words: {', '.join(hit.matched_words) or 'none'}",
+            f"nearest sentence{cosine}: {nearest}",
+        ]
+    )
 
 
 def _shorten(text: str, width: int) -> str:

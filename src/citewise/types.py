@@ -211,6 +211,12 @@ class Hit:
     """Cosine of the query and the paper's best passage, -1 to 1."""
     lexical_score: float | None = None
     """BM25 of the paper, 0 and up."""
+    matched_words: tuple[str, ...] = ()
+    """Words of the query, as typed, that the paper has in some form, in the order of the query."""
+    sentence: Span | None = None
+    """The sentence nearest to the query; None where the search was not to explain itself."""
+    sentence_score: float | None = None
+    """Cosine of the query and that sentence, -1 to 1; None for a paper that is not embedded."""
 
     def to_dict(self) -> Json:
         """The interface's hit object."""
@@ -221,6 +227,11 @@ class Hit:
             "passage": self.passage.to_dict(),
             "dense_rank": self.dense_rank,
             "lexical_rank": self.lexical_rank,
+            "dense_score": self.dense_score,
+            "lexical_score": self.lexical_score,
+            "matched_words": list(self.matched_words),
+            "sentence": self.sentence.to_dict() if self.sentence else None,
+            "sentence_score": self.sentence_score,
         }
 
 

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citewise import Library
-from citewise.library.feedback import FEEDBACK_TERMS, relevance_terms, smooth, standardise
+from citewise.library.feedback import (
+    FEEDBACK_TERMS,
+    relevance_terms,
+    similarities,
+    smooth,
+    standardise,
+    word_shares,
+)
 from citewise.types import Paper
 
 TOPICS = {
@@ -99,14 +106,10 @@ def test_papers_that_changed_are_judged_by_their_new_sentences(tmp_path: Path) -
         assert _ids(library, "pet animal at home")[0] == "law"
 
 
-def test_papers_without_vectors_are_found_and_do_not_sink(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_papers_without_vectors_are_found_and_do_not_sink(tmp_path: Path) -> None:
     with Library.open(tmp_path / "library") as library:
         library.add([Paper(name, "", text) for name, text in TOPICS.items() if name != "rare"])
-        # As after an interruption between the words and the vectors.
-        monkeypatch.setattr(library, "_embed", lambda on_progress: None)
-        library.add([Paper("rare", "", TOPICS["rare"])])
+        library.add([Paper("rare", "", TOPICS["rare"])], embed=False)
         assert _ids(library, "gene ZQX17 mutations")[0] == "rare"
         result = library.find("gene ZQX17 mutations", 3)
         assert any("not embedded" in note for note in result.notes)
@@ -177,14 +180,37 @@ def test_smoothing_lifts_the_neighbour_of_a_good_paper_and_leaves_the_vectorless
 
 
 def test_feedback_takes_words_that_the_best_share_and_others_lack() -> None:
-    texts = [["the", "quark", "decay"], ["the", "quark", "spin"], ["the", "market", "price"]]
-    found = relevance_terms(
-        texts, [2.0, 2.0, -2.0], {"the": 1000} | dict.fromkeys(("quark", "decay"), 5), 1000
-    )
+    rarities = {"the": 0.0005, "quark": 5.2, "decay": 5.2}
+    texts = [
+        word_shares(text, lambda word: rarities.get(word, 7.6))
+        for text in (["the", "quark", "decay"], ["the", "quark", "spin"], ["the", "market"])
+    ]
+    found = relevance_terms(texts, [2.0, 2.0, -2.0])
     assert max(found, key=lambda word: found[word]) == "quark"
     assert found["market"] < found["spin"]
-    assert found.get("the", 0.0) < 0.01
+    assert found["the"] < 0.01
     assert sum(found.values()) == pytest.approx(1.0)
-    many = relevance_terms([[f"w{n}" for n in range(200)]], [0.0], {}, 1000)
+    many = relevance_terms([{f"w{n}": 0.005 for n in range(200)}], [0.0])
     assert list(many) == sorted(f"w{n}" for n in range(200))[:FEEDBACK_TERMS]
-    assert relevance_terms([], [], {}, 0) == {}
+    assert relevance_terms([], []) == {}
+
+
+def test_a_words_share_counts_how_often_it_stands_and_how_rare_it_is() -> None:
+    found = word_shares(["a", "b", "a", "c"], {"a": 1.0, "b": 2.0, "c": 0.0}.__getitem__)
+    assert found == {"a": 0.5, "b": 0.5, "c": 0.0}
+
+
+@pytest.mark.parametrize("n", [1, 2, 25, 26, 27, 90])
+def test_similarities_in_blocks_are_those_of_the_whole(n: int) -> None:
+    rows = np.random.default_rng(n).normal(size=(n, 384)).astype(np.float32)
+    np.testing.assert_allclose(similarities(rows), rows @ rows.T, rtol=1e-4, atol=1e-3)
+
+
+def test_the_rarity_of_a_word_follows_what_is_added(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper(name, "", text) for name, text in TOPICS.items()], embed=False)
+        (skin,), (dam,) = library.terms("skin"), library.terms("dams")
+        assert library._lexical.rarity(dam) > library._lexical.rarity(skin)
+        more = [Paper(f"more{n}", "", f"Dams of kind {n} leak.") for n in range(4)]
+        library.add(more, embed=False)
+        assert library._lexical.rarity(dam) < library._lexical.rarity(skin)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,19 +73,63 @@ ODD = (
         "the of",
         "model " * 200_000,
         "x" * 1_000_000,
+        " " * 3_000,
+        "\u202eledom egaugnal\u202c",
+        '"speculative decoding',
+        "title:model^9 -body:(draft OR ~2) [a TO z} *",
+        "+" * 1_000_000,
     ),
 )
 
 
 @pytest.mark.parametrize("query", ODD, ids=lambda query: ascii(query[:12]))
 def test_odd_queries_are_answered(sample_library: Library, query: str) -> None:
+    started = time.process_time()
     result = sample_library.find(query, 3)
+    # Processor time, for the machine may be busy; a usual query takes a hundredth of it.
+    assert time.process_time() - started < 3.0
     assert len(result.hits) in (0, 3)
     if not any(character.isalnum() for character in query):
         assert result.hits == ()
         assert "nothing to search for" in result.notes[0]
     if len(query) > 10_000:
         assert any("characters were searched" in note for note in result.notes)
+
+
+def test_words_that_stand_everywhere_are_nothing_to_search_for(sample_library: Library) -> None:
+    result = sample_library.find("and THE of", 3)
+    assert result.hits == ()
+    assert "nothing to search for" in result.notes[0]
+    assert sample_library.find("and the draft", 3).hits
+
+
+def test_what_looks_like_syntax_is_words(sample_library: Library) -> None:
+    plain = sample_library.find("body draft AND models TO", 10).hits
+    for query in (
+        "body:draft AND models TO",
+        "body draft AND (models TO",
+        '+body "draft AND models TO',
+    ):
+        ranks = [(hit.paper.id, hit.lexical_rank) for hit in sample_library.find(query, 475).hits]
+        assert {pair for pair in ranks if pair[1] and pair[1] <= 10} == {
+            (hit.paper.id, hit.lexical_rank)
+            for hit in sample_library.find("body draft AND models TO", 475).hits
+            if hit.lexical_rank and hit.lexical_rank <= 10
+        }
+    assert {"draft", "models"} >= set(plain[0].matched_words) - {"body"}
+
+
+def test_words_behind_much_white_space_are_searched(sample_library: Library) -> None:
+    padded = sample_library.find("\n" * 5_000 + "speculative decoding", 3)
+    plain = sample_library.find("speculative decoding", 3)
+    assert [hit.paper.id for hit in padded.hits] == [hit.paper.id for hit in plain.hits]
+    assert padded.notes == ()
+
+
+def test_foreign_words_are_said_to_be_found_by_meaning_alone(sample_library: Library) -> None:
+    result = sample_library.find("机器翻译的大语言模型", 3)
+    assert "by meaning alone" in result.notes[0]
+    assert all(hit.lexical_rank is None and not hit.matched_words for hit in result.hits)
 
 
 @settings(max_examples=40)

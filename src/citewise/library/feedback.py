@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from heapq import nsmallest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,45 +37,55 @@ def standardise(values: Floats, known: NDArray[np.bool_] | None = None) -> Float
     return out
 
 
-def cosines(rows: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inner products (n, m) of unit vectors (n, d) and (m, d).
+def similarities(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inner products (n, n) of the unit vectors (n, d) with each other.
 
-    In slices so small that the linear algebra library takes no second thread: on a busy machine
+    In blocks so small that the linear algebra library takes no second thread: on a busy machine
     its threads wait for each other for 25 ms over work of 0.1 ms.
     """
-    out = np.empty((len(rows), len(others)), np.float32)
-    step = max(1, _ONE_THREAD // max(1, others.size))
-    for begin in range(0, len(rows), step):
-        part = rows[begin : begin + step]
-        np.matmul(part, others.T, out=out[begin : begin + step])
+    n = len(rows)
+    out = np.empty((n, n), np.float32)
+    step = max(1, math.isqrt(_ONE_THREAD // max(1, rows.shape[1])))
+    for top in range(0, n, step):
+        for left in range(top, n, step):
+            block = rows[top : top + step] @ rows[left : left + step].T
+            out[top : top + step, left : left + step] = block
+            out[left : left + step, top : top + step] = block.T
     return out
 
 
 def relevance_terms(
-    texts: Sequence[Sequence[str]], scores: Sequence[float], frequencies: Mapping[str, int], n: int
+    texts: Sequence[Mapping[str, float]], scores: Sequence[float], most: int = FEEDBACK_TERMS
 ) -> dict[str, float]:
     """The words that the best papers share and others rarely have, with weights that sum to 1.
 
-    ``texts`` are the stemmed words of each paper, ``scores`` how well each fits, ``frequencies`` in
-    how many of all ``n`` papers a word stands. The relevance model of Lavrenko and Croft (2001,
+    ``texts`` are the words of each paper with their shares of it (``word_shares``), ``scores`` how
+    well each paper fits. The relevance model of Lavrenko and Croft (2001,
     doi:10.1145/383952.383972), each word weighted by BM25's inverse document frequency, for
-    without stop-list and weight the commonest words would be chosen. At most FEEDBACK_TERMS words.
+    without stop-list and weight the commonest words would be chosen. At most ``most`` words.
     """
     if not texts:
         return {}
     best = max(scores)
-    shares = [math.exp(score - best) for score in scores]
+    fits = [math.exp(score - best) for score in scores]
+    whole = sum(fits)
     weights: dict[str, float] = {}
-    for words, share in zip(texts, shares, strict=True):
-        for word, count in Counter(words).items():
-            weights[word] = weights.get(word, 0.0) + share / sum(shares) * count / len(words)
-    for word in weights:
-        found = frequencies.get(word, 0)
-        weights[word] *= math.log(1 + (n - found + 0.5) / (found + 0.5)) if n >= found else 0.0
+    for words, fit in zip(texts, fits, strict=True):
+        part = fit / whole
+        for word, share in words.items():
+            weights[word] = weights.get(word, 0.0) + part * share
     # Words in order of the alphabet where weights are equal: the same query, the same words.
-    chosen = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:FEEDBACK_TERMS]
+    chosen = nsmallest(most, weights.items(), key=lambda item: (-item[1], item[0]))
     total = sum(weight for _, weight in chosen)
     return {word: weight / total for word, weight in chosen if weight > 0}
+
+
+def word_shares(words: Sequence[str], rarity: Callable[[str], float]) -> dict[str, float]:
+    """Each different word's share of all ``words``, times its rarity."""
+    return {
+        sys.intern(word): count / len(words) * rarity(word)
+        for word, count in Counter(words).items()
+    }
 
 
 def smooth(scores: Floats, vectors: NDArray[np.float32], share: float) -> Floats:
@@ -87,11 +99,16 @@ def smooth(scores: Floats, vectors: NDArray[np.float32], share: float) -> Floats
     if len(has) < 2:
         return scores
     inside = vectors[has]
-    alike = cosines(inside, inside).astype(np.float64)
-    np.fill_diagonal(alike, -1.0)
-    # A stable sort, so that equals are taken in the order of the candidates on any machine.
-    nearest = np.argsort(-alike, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(has) - 1)]
-    weights = np.take_along_axis(alike, nearest, 1).clip(min=0.0)
+    alike = similarities(inside)
+    every = np.arange(len(has))
+    alike[every, every] = -2.0
+    nearest = np.empty((len(has), min(NEIGHBOURS, len(has) - 1)), np.intp)
+    weights = np.empty(nearest.shape, np.float64)
+    for at in range(nearest.shape[1]):
+        # The first of equals, so that they are taken in the order of the candidates everywhere.
+        nearest[:, at] = alike.argmax(axis=1)
+        weights[:, at] = alike[every, nearest[:, at]].clip(min=0.0)
+        alike[every, nearest[:, at]] = -2.0
     total = weights.sum(axis=1)
     mean = (scores[has][nearest] * weights).sum(axis=1) / np.maximum(total, 1e-9)
     moved = scores.copy()

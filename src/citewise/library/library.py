@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -491,15 +491,39 @@ class Library:
         filters = Filters(since, until, source, author, tuple(papers))
         return self.find(query, k, filters).hits
 
-    def find(self, query: str, k: int = 10, filters: Filters | None = None) -> SearchResult:
-        """As ``search``, with timings and what a person should know about the search."""
+    def find(
+        self,
+        query: str,
+        k: int = 10,
+        filters: Filters | None = None,
+        *,
+        explain: bool = True,
+    ) -> SearchResult:
+        """As ``search``, with timings and what a person should know about the search.
+
+        Without ``explain`` the hits leave out which words matched and which sentence is nearest.
+        """
+        return self._searched(
+            k, lambda: self._retriever.search(query, k, filters or Filters(), explain=explain)
+        )
+
+    def similar(self, paper_id: str, k: int = 10, filters: Filters | None = None) -> SearchResult:
+        """The ``k`` papers most like one of the library's, itself left out; no model runs.
+
+        Raises PaperNotFoundError, and UsageError as ``search`` does.
+        """
+        return self._searched(
+            k, lambda: self._retriever.similar(self.paper(paper_id), k, filters or Filters())
+        )
+
+    def _searched(self, k: int, search: Callable[[], SearchResult]) -> SearchResult:
         if k < 1:
             raise UsageError(f"k is {k}; ask for at least 1 paper.")
         self._asked = time.monotonic()
         self._refresh()
         try:
             with self._said.listening() as remarks:
-                found = self._retriever.search(query, k, filters or Filters())
+                found = search()
             return replace(found, notes=(*found.notes, *remarks)) if remarks else found
         except ValueError as error:
             raise UsageError(f"{error}.") from error

@@ -971,6 +971,32 @@ class PaperStore:
                 found[paper_id] = SentenceRow(spans, vectors)
         return found
 
+    def spans(self, ids: Sequence[str]) -> dict[str, tuple[Offsets, ...]]:
+        """Offsets of papers' sentences by id."""
+        return {
+            row[0]: _offsets(row[1], row[0])
+            for row in self._by_id("SELECT id, sentences FROM papers", ids)
+        }
+
+    def sentence_rows(self, ids: Sequence[str], dimensions: int) -> dict[str, NDArray[np.int8]]:
+        """Sentence vectors as they are stored, by id, of the papers that are embedded.
+
+        One row of ``dimensions`` signed bytes a sentence, 127 times a unit vector.
+        """
+        found: dict[str, NDArray[np.int8]] = {}
+        for paper_id, stored in self._by_id("SELECT id, sentence_vectors FROM papers", ids):
+            if not stored:
+                continue
+            if not isinstance(stored, bytes) or len(stored) % dimensions:
+                raise _damaged(f"the vectors of {paper_id!r}")
+            found[paper_id] = np.frombuffer(stored, np.int8).reshape(-1, dimensions)
+        return found
+
+    def _by_id(self, select: str, ids: Sequence[str]) -> Iterator[Any]:
+        for begin in range(0, len(ids), 500):
+            batch = ids[begin : begin + 500]
+            yield from self._rows(f"{select} WHERE id IN ({','.join('?' * len(batch))})", batch)
+
 
 def _stamp(title: str, abstract: str) -> str:
     return sha256_of(f"{title}\n{abstract}")[:32]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,15 @@ from citewise.library.feedback import (
     relevance_terms,
     smooth,
     standardise,
+    word_shares,
 )
 from citewise.library.lexical import LexicalIndex
 from citewise.library.papers import PaperStore
 from citewise.library.passages import Offsets
 from citewise.library.vectors import VectorIndex
 from citewise.types import Filters, Hit, Paper, SearchResult, Span
+
+Vector: TypeAlias = NDArray[np.float32]
 
 WORDS_WEIGHT, PASSAGE_WEIGHT, SENTENCE_WEIGHT = 0.4, 0.3, 0.3
 """Shares of BM25, of the best passage's cosine and of the best sentence's, each standardised over
@@ -40,8 +44,17 @@ DEPTH = 100
 _CACHED_PAPERS = 5_000
 """Papers whose sentence vectors are kept in memory: 20 MB at ten sentences of 384 dimensions."""
 
+_CACHED_TEXTS = 2_000
+"""Papers whose words are kept in memory: some 15 MB."""
+
 _LONGEST_QUERY = 2_000
 """Characters of a query that are searched; the encoder reads 256 tokens anyway."""
+
+_LONGEST_WORD = 60
+"""Characters of a word that the word index knows."""
+
+_WORD = re.compile(r"[^\W_]+")
+_NOTHING = "There is nothing to search for in the question"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +71,38 @@ class _Meaning:
     """A paper's sentences as one unit vector each, in eight bits, and their mean."""
 
     sentences: NDArray[np.int8]
-    mean: NDArray[np.float32]
+    mean: Vector
     """Unit length, or zeros."""
 
 
+@dataclass(slots=True, eq=False)
+class _Memory:
+    """What was read of the papers; true as long as the library does not change."""
+
+    version: int
+    waiting: int
+    """Papers that are not embedded yet."""
+    meanings: dict[str, _Meaning] = field(default_factory=dict)
+    words: dict[str, dict[str, float]] = field(default_factory=dict)
+    """``feedback.word_shares`` of title and abstract."""
+    spans: dict[str, tuple[Offsets, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sought:
+    """What to rank for."""
+
+    terms: Mapping[str, float]
+    """Stemmed words and their weights."""
+    typed: Mapping[str, str]
+    """Stemmed words that a hit is to be explained by, each as it was typed."""
+    vector: Vector | None
+    feedback: bool
+    """Whether the words that the best papers share count as well."""
+
+
 class Retriever:
-    """Ranks a library's papers for a query."""
+    """Ranks a library's papers for a query. Safe to use from several threads."""
 
     def __init__(
         self, store: PaperStore, lexical: LexicalIndex, vectors: VectorIndex, embedder: Embedder
@@ -72,55 +111,106 @@ class Retriever:
         self._lexical = lexical
         self._vectors = vectors
         self._embedder = embedder
-        self._meanings: dict[str, _Meaning] = {}
-        self._meanings_of = -1
-        self._lock = threading.Lock()
+        self._memory = _Memory(-1, 0)
 
-    def search(self, query: str, k: int, filters: Filters) -> SearchResult:
+    def search(self, query: str, k: int, filters: Filters, *, explain: bool = True) -> SearchResult:
         """The best ``k`` papers for ``query`` among those that pass the filters.
 
-        Uses the indexes as far as they are filled and says in the notes what they lack.
+        Uses the indexes as far as they are filled and says in the notes what they lack. With
+        ``explain`` each hit says which words matched and which sentence is nearest.
         """
         started = time.perf_counter()
         timings: dict[str, float] = {}
         notes: list[str] = []
-        words = query[:_LONGEST_QUERY].strip()
-        if len(query) > _LONGEST_QUERY:
+        whole = query.lstrip()
+        words = whole[:_LONGEST_QUERY].rstrip()
+        if len(whole) > _LONGEST_QUERY:
             notes.append(f"Only the first {_LONGEST_QUERY} characters were searched.")
-        if not any(character.isalnum() for character in words):
-            notes.append("There is nothing to search for in the question.")
-            return SearchResult(query, (), {"total": _ms_since(started)}, tuple(notes))
+        terms = self._lexical.weights(words)
+        if why := _nothing_in(words, terms):
+            return SearchResult(query, (), {"total": _ms_since(started)}, (why, *notes))
         allowed = self._allowed(filters, notes)
-
-        mark = time.perf_counter()
-        depth = max(DEPTH, k)
-        lexical = self._by_words(words, depth, allowed)
-        timings["lexical"] = _ms_since(mark)
 
         mark = time.perf_counter()
         vector = self._embedder.embed_queries([words])[0]
         timings["embed"] = _ms_since(mark)
+        typed = self._typed(words) if explain else {}
+        hits = self._ranked(_Sought(terms, typed, vector, True), k, allowed, explain, timings)
+        if hits and not any(hit.lexical_rank for hit in hits):
+            notes.append(
+                "None of these papers has a word of the question: ranked by meaning alone."
+            )
+        return self._result(query, hits, started, timings, notes)
+
+    def similar(self, paper: Paper, k: int, filters: Filters) -> SearchResult:
+        """The ``k`` papers most like ``paper``, itself left out, by its vectors and rarest words.
+
+        A paper that is not embedded yet is compared by its words, and the notes say so.
+        """
+        started = time.perf_counter()
+        notes: list[str] = []
+        timings: dict[str, float] = {}
+        allowed = self._allowed(filters, notes)
+        meaning = self._meanings([paper.id]).get(paper.id)
+        if meaning is None:
+            notes.append("The paper is not embedded yet: compared by its words alone.")
+        terms = relevance_terms([self._words(paper)], [0.0])
+        typed = self._typed(f"{paper.title} {paper.abstract}")
+        shown = {term: typed[term] for term in terms if term in typed}
+        sought = _Sought(terms, shown, meaning.mean if meaning else None, False)
+        found = self._ranked(sought, k, allowed, True, timings, leave_out=paper.id)
+        return self._result(paper.title, found, started, timings, notes)
+
+    def _result(
+        self,
+        query: str,
+        hits: tuple[Hit, ...],
+        started: float,
+        timings: dict[str, float],
+        notes: list[str],
+    ) -> SearchResult:
+        if waiting := self._remembered().waiting:
+            notes.append(f"{waiting} papers are not embedded yet: found by their words alone.")
+        timings["total"] = _ms_since(started)
+        return SearchResult(query, hits, timings, tuple(notes))
+
+    def _ranked(
+        self,
+        sought: _Sought,
+        k: int,
+        allowed: Sequence[str] | None,
+        explain: bool,
+        timings: dict[str, float],
+        leave_out: str | None = None,
+    ) -> tuple[Hit, ...]:
+        """The hits for what is sought; adds to the timings."""
+        mark = time.perf_counter()
+        depth = max(DEPTH, k) + (leave_out is not None)
+        lexical = self._by_words(sought.terms, depth, allowed)
+        cut = len(lexical) >= depth
+        timings["lexical"] = _ms_since(mark)
 
         mark = time.perf_counter()
-        nearest = self._vectors.search(vector, 2 * depth, allowed)
-        dense: dict[str, _Found] = {}
-        for passage_id, paper_id, cosine in nearest:
-            if paper_id not in dense and len(dense) < depth:
-                dense[paper_id] = _Found(len(dense) + 1, cosine, passage_id)
+        dense = self._by_meaning(sought.vector, depth, allowed)
         timings["dense"] = _ms_since(mark)
 
         mark = time.perf_counter()
-        ranked = self._rank(words, vector, lexical, dense, len(lexical) >= depth)
+        if leave_out is not None:
+            lexical, dense = _without(lexical, leave_out), _without(dense, leave_out)
+        ranked = self._rank(sought, lexical, dense, cut)
         timings["fuse"] = _ms_since(mark)
 
         mark = time.perf_counter()
-        hits = self._hits(words, ranked, lexical, dense, k)
+        hits = self._hits(sought, ranked, lexical, dense, k, explain)
         timings["read"] = _ms_since(mark)
-        missing = self._store.count_missing("dense")
-        if missing:
-            notes.append(f"{missing} papers are not embedded yet: found by their words alone.")
-        timings["total"] = _ms_since(started)
-        return SearchResult(query, hits, timings, tuple(notes))
+        return hits
+
+    def _remembered(self) -> _Memory:
+        version = self._store.version
+        memory = self._memory
+        if memory.version != version:
+            memory = self._memory = _Memory(version, self._store.count_missing("dense"))
+        return memory
 
     def _allowed(self, filters: Filters, notes: list[str]) -> list[str] | None:
         if not filters:
@@ -132,16 +222,28 @@ class Retriever:
                 notes.append(f"{undated} papers without a date of publication were left out.")
         return allowed
 
-    def _by_words(self, words: str, depth: int, allowed: Sequence[str] | None) -> dict[str, _Found]:
+    def _by_words(
+        self, terms: Mapping[str, float], depth: int, allowed: Sequence[str] | None
+    ) -> dict[str, _Found]:
         if allowed is not None and not allowed:
             return {}
-        found = self._lexical.search(words, depth, allowed)
+        found = self._lexical.search(terms, depth, allowed)
         return {paper_id: _Found(rank, score) for rank, (paper_id, score) in enumerate(found, 1)}
+
+    def _by_meaning(
+        self, vector: Vector | None, depth: int, allowed: Sequence[str] | None
+    ) -> dict[str, _Found]:
+        found: dict[str, _Found] = {}
+        if vector is None:
+            return found
+        for passage_id, paper_id, cosine in self._vectors.search(vector, 2 * depth, allowed):
+            if paper_id not in found and len(found) < depth:
+                found[paper_id] = _Found(len(found) + 1, cosine, passage_id)
+        return found
 
     def _rank(
         self,
-        words: str,
-        vector: NDArray[np.float32],
+        sought: _Sought,
         lexical: Mapping[str, _Found],
         dense: Mapping[str, _Found],
         cut: bool,
@@ -153,28 +255,27 @@ class Retriever:
         ids = sorted({*lexical, *dense})
         if not ids:
             return []
-        terms = dict.fromkeys(self._lexical.terms(words)[:256], 1.0)
         bm25 = {paper_id: found.score for paper_id, found in lexical.items()}
         if cut:
-            bm25 |= self._lexical.scores(terms, [i for i in ids if i not in lexical])
+            bm25 |= self._lexical.scores(sought.terms, [i for i in ids if i not in lexical])
         by_words = np.array([bm25.get(paper_id, 0.0) for paper_id in ids])
 
-        meanings = self._read_meanings(ids)
-        means = np.zeros((len(ids), len(vector)), np.float32)
+        meanings = self._meanings(ids)
+        embedded = np.array([paper_id in meanings for paper_id in ids])
+        means = np.zeros((len(ids), self._embedder.dimensions), np.float32)
         best_sentence = np.zeros(len(ids))
-        embedded = np.zeros(len(ids), np.bool_)
-        for at, paper_id in enumerate(ids):
-            if meaning := meanings.get(paper_id):
-                embedded[at] = True
-                means[at] = meaning.mean
+        by_passage = np.zeros(len(ids))
         if meanings:
-            rows = [meanings[paper_id].sentences for paper_id in ids if paper_id in meanings]
-            # einsum, for it takes one thread: see feedback.cosines.
-            near = np.einsum("nd,d->n", np.concatenate(rows).astype(np.float32), vector)
+            inside = [meanings[paper_id] for paper_id in ids if paper_id in meanings]
+            means[embedded] = [meaning.mean for meaning in inside]
+        if meanings and sought.vector is not None:
+            rows = [meaning.sentences for meaning in inside]
+            # einsum, for it takes one thread: see feedback.similarities.
+            near = np.einsum("nd,d->n", np.concatenate(rows).astype(np.float32), sought.vector)
             starts = np.cumsum([0, *map(len, rows[:-1])])
             best_sentence[embedded] = np.maximum.reduceat(near, starts) / 127.0
-        # The mean of a paper's sentences stands in for passages too far to be found by themselves.
-        by_passage = np.einsum("nd,d->n", means, vector).astype(np.float64)
+            # The mean of the sentences stands in for passages too far to be found by themselves.
+            by_passage = np.einsum("nd,d->n", means, sought.vector).astype(np.float64)
         for at, paper_id in enumerate(ids):
             if found := dense.get(paper_id):
                 by_passage[at] = found.score
@@ -185,7 +286,8 @@ class Retriever:
             + PASSAGE_WEIGHT * standardise(by_passage, known)
             + SENTENCE_WEIGHT * standardise(best_sentence, embedded)
         )
-        scores = self._with_feedback(ids, scores)
+        if sought.feedback:
+            scores = self._with_feedback(ids, scores)
         scores = smooth(scores, means, SMOOTHING)
         shown = 1.0 / (1.0 + np.exp(-scores))
         # Ids break ties, so that the same query always gives the same order.
@@ -194,61 +296,75 @@ class Retriever:
     def _with_feedback(self, ids: Sequence[str], scores: Floats) -> Floats:
         """Scores with a share of the words that the best papers share."""
         best = np.argsort(-scores, kind="stable")[:FEEDBACK_PAPERS]
-        papers = self._store.papers([ids[at] for at in best])
-        read = [
-            (self._lexical.terms(f"{paper.title} {paper.abstract}"), float(scores[at]))
-            for at in best
-            if (paper := papers.get(ids[at]))
-        ]
-        texts, weights = [text for text, _ in read], [weight for _, weight in read]
-        frequencies = self._lexical.document_frequencies(sorted({w for t in texts for w in t}))
-        wanted = relevance_terms(texts, weights, frequencies, self._lexical.count())
+        words = self._words_of([ids[at] for at in best])
+        read = [(words[ids[at]], float(scores[at])) for at in best if ids[at] in words]
+        wanted = relevance_terms([text for text, _ in read], [weight for _, weight in read])
         found = self._lexical.scores(wanted, ids)
         again = np.array([found.get(paper_id, 0.0) for paper_id in ids])
         return (1.0 - FEEDBACK_WEIGHT) * scores + FEEDBACK_WEIGHT * standardise(again)
 
-    def _read_meanings(self, ids: Sequence[str]) -> dict[str, _Meaning]:
+    def _words_of(self, ids: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The words of papers, read where they are not known."""
+        known = self._remembered().words
+        found = {paper_id: known[paper_id] for paper_id in ids if paper_id in known}
+        unknown = [paper_id for paper_id in ids if paper_id not in found]
+        for paper_id, paper in self._store.papers(unknown).items() if unknown else ():
+            found[paper_id] = self._words(paper)
+        return found
+
+    def _words(self, paper: Paper) -> dict[str, float]:
+        known = self._remembered().words
+        shares = known.get(paper.id)
+        if shares is None:
+            stems = self._lexical.terms(f"{paper.title} {paper.abstract}")
+            shares = word_shares(stems, self._lexical.rarity)
+            if len(known) >= _CACHED_TEXTS:
+                known.clear()
+            known[paper.id] = shares
+        return shares
+
+    def _meanings(self, ids: Sequence[str]) -> dict[str, _Meaning]:
         """Sentence vectors of the embedded papers, kept in memory until the library changes."""
-        version = self._store.version
-        with self._lock:
-            if version != self._meanings_of or len(self._meanings) > _CACHED_PAPERS:
-                self._meanings, self._meanings_of = {}, version
-            kept = self._meanings
+        kept = self._remembered().meanings
         found = {paper_id: kept[paper_id] for paper_id in ids if paper_id in kept}
-        for paper_id, row in self._store.sentences([i for i in ids if i not in found]).items():
-            if row.vectors is None or not len(row.vectors):
-                continue
-            total = row.vectors.sum(axis=0)
-            length = float(np.linalg.norm(total))
+        unknown = [paper_id for paper_id in ids if paper_id not in found]
+        if len(kept) + len(unknown) > _CACHED_PAPERS:
+            kept.clear()
+        if not unknown:
+            return found
+        read = self._store.sentence_rows(unknown, self._embedder.dimensions)
+        for paper_id, rows in read.items():
+            total = rows.sum(axis=0, dtype=np.float32)
+            length = float(np.sqrt(np.einsum("d,d->", total, total)))
             mean = total / np.float32(length) if length > 0 else total
-            eight_bits = np.rint(row.vectors * 127.0).astype(np.int8)
-            kept[paper_id] = found[paper_id] = _Meaning(eight_bits, mean)
+            kept[paper_id] = found[paper_id] = _Meaning(rows, mean)
         return found
 
     def _hits(
         self,
-        words: str,
+        sought: _Sought,
         ranked: Sequence[tuple[str, float]],
         lexical: Mapping[str, _Found],
         dense: Mapping[str, _Found],
         k: int,
+        explain: bool,
     ) -> tuple[Hit, ...]:
+        # A paper removed by another process may still stand in an index.
         papers = self._store.papers([paper_id for paper_id, _ in ranked[: k + 10]])
-        passages = self._store.passages(
-            [found.passage_id for found in dense.values() if found.passage_id]
-        )
+        chosen = [(papers[paper_id], score) for paper_id, score in ranked if paper_id in papers][:k]
+        near = [dense[paper.id].passage_id or "" for paper, _ in chosen if paper.id in dense]
+        passages = self._store.passages(near)
+        sentences: dict[str, tuple[Offsets, float | None]] = {}
+        if explain:
+            sentences = self._best_sentences(sought, [paper for paper, _ in chosen])
         hits: list[Hit] = []
-        for paper_id, score in ranked:
-            # A paper removed by another process may still stand in an index.
-            paper = papers.get(paper_id)
-            if paper is None:
-                continue
-            if len(hits) == k:
-                break
-            by_words, by_meaning = lexical.get(paper_id), dense.get(paper_id)
+        for paper, score in chosen:
+            by_words, by_meaning = lexical.get(paper.id), dense.get(paper.id)
             row = passages.get(by_meaning.passage_id or "") if by_meaning else None
-            inside = row is not None and row.end <= len(paper.abstract)
-            offsets = (row.start, row.end) if row and inside else self._passage(paper, words)
+            inside = row is not None and row.start < row.end <= len(paper.abstract)
+            offsets = (row.start, row.end) if row and inside else self._passage(paper, sought.terms)
+            sentence, cosine = sentences.get(paper.id, (None, None))
+            mine = self._words(paper) if explain else {}
             hits.append(
                 Hit(
                     rank=len(hits) + 1,
@@ -259,23 +375,87 @@ class Retriever:
                     lexical_rank=by_words.rank if by_words else None,
                     dense_score=by_meaning.score if by_meaning else None,
                     lexical_score=by_words.score if by_words else None,
+                    matched_words=tuple(
+                        dict.fromkeys(word for term, word in sought.typed.items() if term in mine)
+                    ),
+                    sentence=Span.of(paper.abstract, *sentence) if sentence else None,
+                    sentence_score=cosine,
                 )
             )
         return tuple(hits)
 
-    def _passage(self, paper: Paper, words: str) -> Offsets:
+    def _best_sentences(
+        self, sought: _Sought, papers: Sequence[Paper]
+    ) -> dict[str, tuple[Offsets, float | None]]:
+        """The sentence of each paper nearest to what is sought, by meaning or else by words."""
+        kept = self._remembered().spans
+        unknown = [paper.id for paper in papers if paper.id not in kept]
+        if len(kept) + len(unknown) > _CACHED_PAPERS:
+            kept.clear()
+            unknown = [paper.id for paper in papers]
+        if unknown:
+            kept.update(self._store.spans(unknown))
+        meanings = self._meanings([paper.id for paper in papers])
+        best: dict[str, tuple[Offsets, float | None]] = {}
+        for paper in papers:
+            # Changed by another process since it was found, its sentences may be others.
+            spans = [
+                span for span in kept.get(paper.id, ()) if span[0] < span[1] <= len(paper.abstract)
+            ]
+            meaning = meanings.get(paper.id)
+            if not spans:
+                continue
+            if meaning and sought.vector is not None and len(meaning.sentences) == len(spans):
+                near = np.einsum("nd,d->n", meaning.sentences.astype(np.float32), sought.vector)
+                at = int(near.argmax())
+                best[paper.id] = (spans[at], round(float(near[at]) / 127.0, 6))
+            else:
+                best[paper.id] = (self._most_words(paper, spans, sought.terms), None)
+        return best
+
+    def _passage(self, paper: Paper, terms: Mapping[str, float]) -> Offsets:
         """The passage that shares most words with the query, for a paper found by words alone."""
-        rows = self._store.passages_of(paper.id)
-        if len(rows) < 2:
-            return (rows[0].start, rows[0].end) if rows else (0, len(paper.abstract))
-        wanted = set(self._lexical.terms(words))
-        best = max(
-            rows,
-            key=lambda row: len(
-                wanted.intersection(self._lexical.terms(paper.abstract[row.start : row.end]))
+        # Passages outside of the abstract, in a library that was tampered with, are refused later.
+        rows = [(row.start, row.end) for row in self._store.passages_of(paper.id)]
+        return self._most_words(paper, rows or [(0, len(paper.abstract))], terms)
+
+    def _most_words(
+        self, paper: Paper, spans: Sequence[Offsets], terms: Mapping[str, float]
+    ) -> Offsets:
+        """The first of the spans that have most of the words."""
+        if len(spans) == 1:
+            return spans[0]
+        return max(
+            spans,
+            key=lambda span: sum(
+                terms.get(term, 0.0)
+                for term in set(self._lexical.terms(paper.abstract[span[0] : span[1]]))
             ),
         )
-        return best.start, best.end
+
+    def _typed(self, text: str) -> dict[str, str]:
+        """The stemmed words of a text, each as it was first typed."""
+        typed: dict[str, str] = {}
+        for word in dict.fromkeys(_WORD.findall(text)):
+            for term in self._lexical.terms(word):
+                typed.setdefault(term, word)
+        return typed
+
+
+def _without(found: Mapping[str, _Found], paper_id: str) -> dict[str, _Found]:
+    """The list of an index without one paper, the ranks closed up."""
+    others = (item for item in found.items() if item[0] != paper_id)
+    return {key: replace(one, rank=rank) for rank, (key, one) in enumerate(others, 1)}
+
+
+def _nothing_in(words: str, terms: Mapping[str, float]) -> str | None:
+    """Why there is nothing to search for, or None."""
+    typed = _WORD.findall(words)
+    if not typed:
+        return f"{_NOTHING}."
+    if not terms and max(map(len, typed)) <= _LONGEST_WORD:
+        return f"{_NOTHING}: it has only words that stand in every text."
+    return None
 
 
 def _ms_since(mark: float) -> float:
