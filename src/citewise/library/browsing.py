@@ -1,4 +1,4 @@
-"""A library to look around in: its papers page by page, their neighbours, its themes.
+"""A library to look around in: its papers page by page, its themes.
 
 Everything here reads; nothing needs a question.
 """
@@ -10,7 +10,7 @@ import re
 import threading
 from array import array
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.library.papers import Order, PaperStore
-from citewise.library.vectors import VectorIndex
 from citewise.types import Filters, Paper
 
 _KEPT_VIEWS = 4
@@ -77,15 +76,6 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A paper like another one."""
-
-    paper: Paper
-    cosine: float
-    """Of their meaning, -1 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
 class Theme:
     """Papers alike, and the words that set them apart from the others."""
 
@@ -123,10 +113,9 @@ class Timeline:
 class Browser:
     """Looks around in one library. Safe to use from several threads."""
 
-    def __init__(self, store: PaperStore, vectors: Callable[[], VectorIndex]) -> None:
+    def __init__(self, store: PaperStore) -> None:
         """``vectors`` gives the index that the library now uses."""
         self._store = store
-        self._vectors = vectors
         self._views: OrderedDict[_View, array[int]] = OrderedDict()
         self._lock = threading.Lock()
         self._making = threading.Lock()
@@ -150,23 +139,6 @@ class Browser:
                 self._views.popitem(last=False)
         offset = max(0, offset)
         return Page(self._store.papers_at(rows[offset : offset + limit]), offset, len(rows))
-
-    def similar(self, paper_id: str, k: int) -> tuple[Neighbour, ...]:
-        """The ``k`` papers nearest in meaning; none where the paper is not embedded yet."""
-        row = self._store.sentences([paper_id]).get(paper_id)
-        if row is None or row.vectors is None or not len(row.vectors):
-            return ()
-        mean = _unit(row.vectors.mean(axis=0, keepdims=True))[0]
-        best: dict[str, float] = {}
-        # Several passages may belong to one paper, and the first ones are its own.
-        for _, other, cosine in self._vectors().search(mean, 4 * (k + 2)):
-            if other != paper_id:
-                best[other] = max(cosine, best.get(other, -1.0))
-        ranked = sorted(best.items(), key=lambda item: -item[1])[:k]
-        papers = self._store.papers([other for other, _ in ranked])
-        return tuple(
-            Neighbour(papers[other], cosine) for other, cosine in ranked if other in papers
-        )
 
     def timeline(self) -> Timeline:
         """Papers by month and year."""

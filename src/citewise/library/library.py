@@ -27,7 +27,7 @@ from citewise.errors import (
     UsageError,
     VectorsAwayError,
 )
-from citewise.library.browsing import Browser, Neighbour, Page, Themes, Timeline
+from citewise.library.browsing import Browser, Page, Themes, Timeline
 from citewise.library.embedders import LlamaIndexEmbedding, as_embedder, embedder_from
 from citewise.library.embedding import Embedder, EmbedderAwayError, MiniLM
 from citewise.library.filling import Filler, OnProgress
@@ -140,7 +140,7 @@ class Library:
         self._said = Remarks()
         self._shelves = self._take_shelves()
         self._retriever = self._new_retriever()
-        self._browser = Browser(store, lambda: self._vectors)
+        self._browser = Browser(store)
         self._filler = Filler(store, self._shelves, embedder, WriterLock(path), self._refresh)
         self._asked = 0.0
         self._refreshing = threading.Lock()
@@ -596,11 +596,6 @@ class Library:
             return self._browser.page(filters or Filters(), order, offset, limit)
         except ValueError as error:
             raise UsageError(f"{error}.") from error
-
-    def similar(self, paper_id: str, k: int = 5) -> tuple[Neighbour, ...]:
-        """The papers nearest in meaning to one; none while it is not embedded."""
-        self._refresh()
-        return self._browser.similar(paper_id, k)
 
     def timeline(self) -> Timeline:
         """How many papers were published when."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from citewise.export import EXPORTS
-from citewise.library.browsing import Neighbour, Page, Themes, Timeline
-from citewise.types import IngestReport, Paper
+from citewise.library.browsing import Page, Themes, Timeline
+from citewise.types import Hit, IngestReport, Paper
 from citewise.web.adding import Job
 from citewise.web.room_html import attributes, button, clean, message, plural, rich, text
 
@@ -248,7 +248,14 @@ def _pager(page: Page, limit: int) -> str:
 # ---------------------------------------------------------------- one paper
 
 
-def paper_html(paper: Paper, similar: Sequence[Neighbour], *, embedded: bool) -> str:
+def _cosine(value: float | None) -> str:
+    """How near a paper is in meaning; nothing for one found by its words alone."""
+    if value is None:
+        return ""
+    return f'<span class="cw-near-by" title="cosine of their meaning">{value:.2f}</span>'
+
+
+def paper_html(paper: Paper, similar: Sequence[Hit], *, embedded: bool) -> str:
     """A paper with everything known of it and the papers like it."""
     rows = []
     if paper.authors:
@@ -283,7 +290,8 @@ def paper_html(paper: Paper, similar: Sequence[Neighbour], *, embedded: bool) ->
             data_cw_do="open",
             data_cw_key=other.paper.id,
         )
-        + f'<span class="cw-near-by" title="cosine of their meaning">{other.cosine:.2f}</span></li>'
+        + _cosine(other.dense_score)
+        + "</li>"
         for other in similar
     )
     if near:

@@ -122,7 +122,7 @@ class _Room:
         except CitewiseError as error:
             return library_render.failure_html(str(error))
         try:
-            similar = self.library.similar(paper_id, SIMILAR)
+            similar = self.library.similar(paper_id, SIMILAR).hits
         except CitewiseError as error:
             # The paper can be read all the same.
             log.warning("no similar papers: %s", error)
