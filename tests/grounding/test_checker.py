@@ -258,4 +258,4 @@ def test_a_megabyte_takes_bounded_time(unit: str) -> None:
     start = time.perf_counter()
     check("GPT-4 is not 5x faster than a slower model, up to 70%.", text)
     check(text, "GPT-4 is not 5x faster.")
-    assert time.perf_counter() - start < 20
+    assert time.perf_counter() - start < 60

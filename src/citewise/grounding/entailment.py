@@ -30,6 +30,8 @@ _BATCH_TOKENS = 1024
 """Tokens in one forward pass."""
 _CANDIDATES = 64
 """Sentences of long evidence that are looked at twice."""
+_LONGEST_PART = 100_000
+"""Characters of one text that are looked through for sentences near a claim."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 NEAREST_CHARACTERS = 800
 """About 160 tokens: longer evidence is cut down to its nearest sentences, as in training."""
@@ -41,7 +43,7 @@ def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_C
     Shared content words count by their rarity, once each; a sentence whose words the chosen ones
     hold already counts less. At least one sentence, then as many as fit in ``limit`` characters.
     """
-    sentences = [sentence for part in evidence for sentence in read(part) if sentence.text]
+    sentences = [s for part in evidence for s in read(part[:_LONGEST_PART]) if s.text]
     if sum(len(sentence.text) + 1 for sentence in sentences) <= limit:
         return " ".join(sentence.text for sentence in sentences)
     weight = background().weight
