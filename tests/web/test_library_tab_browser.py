@@ -148,6 +148,17 @@ def test_papers_are_added_read_chosen_exported_and_removed(
     assert len(library) == 24
     assert not set(wanted) & set(titles(room))
 
+    # handed to the chat, which says what is in force
+    last = titles(room)[-1]
+    page.locator(".cw-row-open").last.click()
+    page.wait_for_function(
+        "title => document.querySelector('.cw-reading h3')?.textContent === title",
+        arg=last,
+        timeout=WAIT,
+    )
+    page.click(".cw-reading [data-cw-do=only]")
+    page.wait_for_selector(f"#cw-composer >> text=only {last}", timeout=WAIT)
+
 
 def test_filters_themes_months_and_other_libraries(
     open_room: Any, served: tuple[str, Library]

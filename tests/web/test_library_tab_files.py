@@ -96,18 +96,15 @@ def test_lots_wait_for_each_other_and_a_stopped_one_is_whole(
         adding.begin(lot)
     assert slow.wait(20)
     adding.stop()
-    deadline = time.monotonic() + 20
-    seen: dict[int, Job] = {}
-    while len(seen) < 2 and time.monotonic() < deadline:
-        if (job := adding.job) is not None and not job.going:
-            seen[job.number] = job
-        time.sleep(0.01)
-    assert [seen[n].state for n in (1, 2)] == ["stopped", "done"]
-    first = seen[1].report
+    wait_for(adding, 2)
+    assert [(job.number, job.state) for job in adding.jobs] == [(1, "stopped"), (2, "done")]
+    first = adding.jobs[0].report
     assert first is not None
     assert first.added == 3
     assert len(shelf) == 6
     assert shelf.check() == []
+    adding.forget()
+    assert adding.jobs == ()
 
 
 def test_what_no_lot_may_be(adding: Adding, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ _MOST_LOTS = 20
 """Lots being received or waiting at one time."""
 _ABANDONED_S = 3600.0
 """A lot to which nothing was added for so long is thrown away."""
+_SHOWN_JOBS = 5
+"""Reports kept until somebody has closed them."""
 _LOT = re.compile(r"[A-Za-z0-9-]{8,64}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")
 
@@ -82,6 +84,7 @@ class Adding:
         self._lots: dict[str, _Lot] = {}
         self._queue: deque[tuple[Job, _Lot]] = deque()
         self._job: Job | None = None
+        self._ended: deque[Job] = deque(maxlen=_SHOWN_JOBS)
         self._count = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -94,9 +97,14 @@ class Adding:
         return self._job
 
     @property
-    def waiting(self) -> int:
-        """Lots behind the one at work."""
-        return len(self._queue)
+    def jobs(self) -> tuple[Job, ...]:
+        """The last lots that have ended, the one at work, and those that wait, in their order."""
+        with self._lock:
+            now = () if self._job is None else (self._job,)
+            later = tuple(
+                job for job, _ in self._queue if job.number not in {j.number for j in now}
+            )
+            return (*self._ended, *now, *later)
 
     # -- files come in -------------------------------------------------------------------------
 
@@ -153,8 +161,6 @@ class Adding:
             self._count += 1
             job = Job(self._count, tuple(path.name for path in held.files), by)
             self._queue.append((job, held))
-            if self._job is None or not self._job.going:
-                self._job = job
             if self._worker is None:
                 self._worker = threading.Thread(
                     target=self._work, name="citewise-adding", daemon=True
@@ -167,8 +173,9 @@ class Adding:
         self._stop.set()
 
     def forget(self) -> None:
-        """Let go of the report of a lot that is done."""
+        """Let go of the reports of lots that have ended."""
         with self._lock:
+            self._ended.clear()
             if self._job is not None and not self._job.going:
                 self._job = None
 
@@ -197,6 +204,8 @@ class Adding:
                     self._worker = None
                     return
                 job, lot = self._queue.popleft()
+                if self._job is not None and self._job.number != job.number:
+                    self._ended.append(self._job)
                 self._stop.clear()
                 if self._closed:
                     self._stop.set()

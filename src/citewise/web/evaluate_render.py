@@ -244,7 +244,7 @@ def _failures(run: LoadedRun, titles: Mapping[str, str]) -> str:
         answer = str((row.get("answer") or {}).get("answer") or "")
         said = "".join(f"<p>{text(line)}</p>" for line in answer.splitlines() if line.strip())
         items.append(
-            f'<li><details><summary><span class="cw-became cw-{text(became)}">'
+            f'<li><details><summary><span class="cw-became cw-was-{text(became)}">'
             f"{text(_OUTCOMES.get(became, became))}</span> {text(question.question)}</summary>"
             f'<ul class="cw-faults">{wrong}</ul><div class="cw-said">{said}</div></details></li>'
         )
@@ -266,7 +266,7 @@ def _all_figures(figures: Json) -> str:
             f"<td>{text(interval)}</td><td>{text(n)}</td><td>{better}</td></tr>"
         )
     return (
-        '<details class="cw-more"><summary>All figures</summary><div class="cw-scroll"><table>'
+        '<details class="cw-unfold"><summary>All figures</summary><div class="cw-scroll"><table>'
         '<thead><tr><th scope="col">figure</th><th scope="col">value</th>'
         '<th scope="col">95 % interval</th><th scope="col">n</th><th scope="col"></th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></details>"
@@ -280,7 +280,7 @@ def _made_with(summary: Json) -> str:
         if value
     )
     return (
-        '<details class="cw-more"><summary>Made with</summary>'
+        '<details class="cw-unfold"><summary>Made with</summary>'
         f'<dl class="cw-facts">{rows}</dl></details>'
     )
 

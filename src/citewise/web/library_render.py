@@ -464,14 +464,12 @@ def _spark(months: Sequence[tuple[str, int]], first: str, last: str) -> str:
 # ---------------------------------------------------------------- how papers came in
 
 
-def job_html(job: Job | None, *, waiting: int = 0) -> str:
-    """What became of the files that were dropped in, or how far they are; empty without any."""
-    if job is None:
-        return ""
+def job_html(job: Job, *, waiting: int = 0) -> str:
+    """What became of the files that were dropped in, or how far they are."""
     names = ", ".join(job.files[:3]) + (
         f" and {len(job.files) - 3} more" if len(job.files) > 3 else ""
     )
-    stop = button("Stop", "cw-deed", data_cw_do="stop")
+    stop = button("Stop", "cw-deed", data_cw_do="stop") if job.state == "reading" else ""
     if job.going:
         said = "waiting" if job.state == "waiting" else plural(job.done, "record") + " read"
         return clean(

@@ -155,12 +155,13 @@ class _Room:
     def job(self) -> str:
         if self.adding is None:
             return ""
-        return library_render.job_html(self.adding.job, waiting=self.library.waiting())
+        waiting = self.library.waiting()
+        return "".join(library_render.job_html(job, waiting=waiting) for job in self.adding.jobs)
 
     def going(self) -> bool:
         """Whether something changes by itself: files being read, papers being embedded."""
-        job = self.adding.job if self.adding is not None else None
-        return (job is not None and job.going) or self.library.waiting() > 0
+        jobs = self.adding.jobs if self.adding is not None else ()
+        return any(job.going for job in jobs) or self.library.waiting() > 0
 
 
 def build_library_tab(context: PageContext) -> None:

@@ -362,7 +362,7 @@
       fillForm();
     }
     const job = $("#cw-lib-job .cw-job");
-    const busy = Boolean(job?.classList.contains("cw-going"));
+    const busy = Boolean($("#cw-lib-job .cw-going"));
     // what has been added shows up by itself
     if (wasBusy && !busy && job) look({ page: view.page });
     wasBusy = busy;
