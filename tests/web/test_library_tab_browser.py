@@ -110,10 +110,9 @@ def test_papers_are_added_read_chosen_exported_and_removed(
     )
     page.fill(".cw-find [name=q]", "")
     page.wait_for_function(
-        "title => document.querySelector('.cw-row-title')?.textContent === title",
-        arg=HOSTILE,
-        timeout=WAIT,
+        "document.querySelector('.cw-found')?.textContent === '26 papers'", timeout=WAIT
     )
+    assert titles(room)[0] == HOSTILE
     page.locator(".cw-row-open").first.click()
     reading = room.sees(".cw-reading")
     assert reading.locator("h3").inner_text() == HOSTILE
