@@ -46,7 +46,7 @@ def endpoint(client: httpx.Client, name: str) -> int:
 
 def join(client: httpx.Client, session: str, question: str) -> str:
     body = {
-        "data": [question, "normal"],
+        "data": [question, "normal", None, None],
         "session_hash": session,
         "fn_index": endpoint(client, "ask"),
     }
@@ -114,7 +114,7 @@ def test_a_session_named_twice_is_one_session(two: tuple[httpx.Client, httpx.Cli
     number = endpoint(eve, "ask")
     body = (
         f'{{"session_hash": "ada:s3", "session_hash": "s3", "fn_index": {number},'
-        ' "data": ["eves own", "normal"]}'
+        ' "data": ["eves own", "normal", null, null]}'
     )
     headers = {"content-type": "application/json"}
     eve.post("/gradio_api/queue/join", content=body, headers=headers)

@@ -77,7 +77,7 @@ _JSON_START = re.compile(r"\s*(?:```(?:json)?\s*)?(?:\{|\[\s*[{\"])", re.IGNOREC
 _JSON_MAYBE = re.compile(r"\s*(?:`{1,3}(?:j(?:s(?:on?)?)?)?\s*)?(?:\[\s*)?", re.IGNORECASE)
 _TELLS_A_MODEL = re.compile(
     # Marks by which chat templates tell roles apart: no paper's own words need them.
-    r"<\|\w{2,20}\|>|\[/?INST\]|<</?SYS>>|#{2,}\s*(?:assistant|human|system|user)\s*:"
+    r"<\|\w{2,20}\|>|\[/?INST\]|<</?SYS>>|(?<!#)#{2,}\s{0,4}(?:assistant|human|system|user)\s{0,4}:"
     r"|^\W*(?:(?:please|now|important|note|attention|system|assistant|user)\b\W*){0,3}"
     r"(?:(?:ignore|disregard|forget|override)\b.{0,60}\b(?:instructions?|prompts?|rules?|evidence"
     r"|sources?|above|previous|everything|questions?)\b"
