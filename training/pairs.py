@@ -41,6 +41,18 @@ from citewise.library.embedding import MiniLM
 
 SEED = 20261121
 SUPPORTED, CONTRADICTED, NOT_STATED = 0, 1, 2
+CLAIMS = {
+    "s1": SUPPORTED,
+    "s2": SUPPORTED,
+    "a": SUPPORTED,
+    "c": CONTRADICTED,
+    "c2": CONTRADICTED,
+    "n": NOT_STATED,
+    "h": NOT_STATED,
+}
+"""What the claims of training/written say of their abstract, by key."""
+QUESTIONS = {"q": 1, "q2": 1, "u": 0, "u2": 0, "u3": 0}
+"""Whether the abstract answers the questions of training/written, by key."""
 WRITTEN = Path(__file__).parent / "written"
 CORPUS = Path(__file__).parent.parent / "eval" / "corpus"
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z]*[A-Z][A-Za-z]*(?:-\d+)?\b")
@@ -226,16 +238,18 @@ def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     if not items:
         return
     others = nearest_others([texts[item["id"]][:300] for item in items], 5)
-    labels = {"s1": SUPPORTED, "s2": SUPPORTED, "c": CONTRADICTED, "n": NOT_STATED}
     for place, item in enumerate(items):
         text = texts[item["id"]]
         title = found[item["id"]][0]
         stranger, away = found[items[rng.choice(others[place])]["id"]]
-        for key, label in labels.items():
-            yield claim(item[key], text, label, f"written-{key}", item["id"])
-        yield claim(item[rng.choice(("s1", "s2"))], away, NOT_STATED, "written-other", item["id"])
-        yield question(item["q"], text, 1, "written-q", item["id"], title)
-        yield question(item["u"], text, 0, "written-u", item["id"], title)
+        for key, label in CLAIMS.items():
+            if key in item:
+                yield claim(item[key], text, label, f"written-{key}", item["id"])
+        true = rng.choice([key for key in ("s1", "s2", "a") if key in item])
+        yield claim(item[true], away, NOT_STATED, "written-other", item["id"])
+        for key, label in QUESTIONS.items():
+            if key in item:
+                yield question(item[key], text, label, f"written-{key}", item["id"], title)
         yield question(item[rng.choice("qu")], away, 0, "written-other", item["id"], stranger)
 
 
