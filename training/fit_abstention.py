@@ -4,9 +4,10 @@
     python training/fit_abstention.py --library DIR --confidence    then, the confidence of answers
 
 ``DIR`` holds the sample papers (``citewise ingest --sample --library DIR``). Three sorts of
-examples: the dev questions as they are (answerable, near misses, off-topic ones); the single-paper
-questions among them once more with the papers that answer them left out, which makes near misses
-of them; nothing of the test split. Weighted logistic regression with a ridge, by Newton's method.
+examples: the dev questions and those of ``written/asked.jsonl``, about papers of the dev split
+too, as they are (answerable, near misses, off-topic ones); the single-paper questions among them
+once more with the papers that answer them left out, which makes near misses of them; nothing of
+the test split. Weighted logistic regression with a ridge, by Newton's method.
 What it prints is what training/ABSTENTION.md quotes; every probability shown is from a fit that
 has not seen that question.
 """
@@ -14,6 +15,7 @@ has not seen that question.
 from __future__ import annotations
 
 import argparse
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from citewise.evaluation.runner import run_questions
 from citewise.grounding.abstention import Features, answerability
 from citewise.types import QuestionKind
 
+ASKED = Path(__file__).parent / "written" / "asked.jsonl"
 NAMES = Features.__slots__
 RIDGE = 0.3
 LEFT_OUT_KINDS = ("fact", "number", "comparison", "followup")
@@ -64,6 +67,11 @@ def examples(library: Library) -> list[Example]:
     assistant = Assistant(library)
     everything = tuple(paper.id for paper in library.papers())
     questions = {question.id: question for name in ("dev", "first") for question in load(name)}
+    for item in map(json.loads, ASKED.read_text("utf-8").splitlines()):
+        papers = tuple(item["papers"])
+        questions[item["id"]] = Question(
+            item["id"], item["kind"], item["question"], required=papers
+        )
     found = []
     for question in questions.values():
         found.append(_example(assistant, question, frozenset(), everything))
