@@ -657,17 +657,28 @@ _AXES: tuple[tuple[str, str, str], ...] = (
      "worst "
      "inferior "
      "hurt hurts harm harms harmful deteriorate deteriorates deteriorated impair impairs impaired "
-     "weaken weakens weakened ineffective ineffectively worsening deterioration"),
+     "weaken weakens weakened ineffective ineffectively useless worsening deterioration"),
     ("amount",
      "increase increases increased increasing increasingly raise raises raised rise rises rising "
      "grow grows growing growth higher high highest more larger large largest greater great "
      "greatest bigger most maximum maximize maximizes maximizing amplify amplifies expand expands "
-     "upper many elevated highly",
+     "upper many elevated highly aggravate aggravates aggravated aggravating exacerbate "
+     "exacerbates exacerbated exacerbating intensify intensifies",
      "decrease decreases decreased decreasing reduce reduces reduced reducing reduction reductions "
      "lower lowers lowest low fewer fewest less decline declines declined declining drop drops "
      "dropped fall falls shrink shrinks smaller small smallest cut cuts diminish diminishes "
-     "diminished least minimum minimize minimizes minimizing mitigate mitigates mitigating "
-     "alleviate alleviates few loss losses lowered"),
+     "diminished least minimum minimize minimizes minimizing mitigate mitigates mitigated "
+     "mitigating alleviate alleviates alleviated alleviating relieve relieves few loss losses "
+     "lowered"),
+    ("keeping",
+     "preserve preserves preserved preserving retain retains retained retaining maintain maintains "
+     "maintained maintaining keep keeps kept keeping",
+     "lose loses lost losing sacrifice sacrifices sacrificed sacrificing destroy destroys "
+     "destroyed forfeit forfeits discard discards discarded"),
+    ("severity", "minimal slight slightly negligible minor marginal marginally modest",
+     "severe severely substantial substantially massive considerable considerably dramatic "
+     "dramatically drastic drastically major significant significantly"),
+    ("bounds", "limited restricted constrained", "unlimited unrestricted unconstrained boundless"),
     ("speed",
      "fast faster fastest quick quicker quickly rapid rapidly accelerate accelerates accelerated "
      "accelerating acceleration speedup speedups",
@@ -683,7 +694,8 @@ _AXES: tuple[tuple[str, str, str], ...] = (
     ("time", "before earlier early prior", "after later late subsequently"),
     ("success", "succeed succeeds succeeded success successful successfully",
      "fail fails failed failing failure failures unsuccessful unsuccessfully"),
-    ("efficiency", "efficient efficiently efficiency", "inefficient inefficiently inefficiency"),
+    ("efficiency", "efficient efficiently efficiency",
+     "inefficient inefficiently inefficiency wasteful wastefully"),
     ("ease", "easy easier easiest simple simpler easily simplify simplifies",
      "hard harder hardest difficult complex complicate complicates"),
     ("membership", "include includes including included", "exclude excludes excluding excluded"),
@@ -720,8 +732,10 @@ _DIRECTION: dict[str, tuple[str, int]] = {
     for word in line.split()
 }
 _GENERAL = frozenset({"general", "amount", "speed", "rank"})
-_NOT_IN_PROSE = frozenset({"presence", "time", "membership", "frequency", "density", "depth"})
+_NOT_IN_PROSE = frozenset({"presence", "membership", "frequency"})
 """Axes trusted only where one word replaces another in the same sentence."""
+_OF_ONE_THING = frozenset({"time", "density", "depth", "keeping", "severity", "bounds"})
+"""Axes trusted in prose only where both words stand before the same one ('dense predictions')."""
 
 
 def _direction(tokens: Sequence[Token], at: int) -> tuple[str, int] | None:
@@ -791,13 +805,16 @@ def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
     if same < 0.6 * len(ours) or same < 3:
         return []
     broken: list[Broken] = []
+    copied = {place for block in blocks for place in range(block.b, block.b + block.size)}
+    moved = any(_is_cue(cited.tokens, t) for t in range(len(theirs)) if t not in copied)
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal" or b - a > 6:
             continue
         added = [t for t in range(a, b) if _is_cue(claim.tokens, t)]
         gone = [t for t in range(c, d) if _is_cue(cited.tokens, t)]
         if added and not gone and not any(w in _HINTS for w in theirs[c:d]):
-            if d - c <= 6:
+            # 'neither ... nor' for a 'without' that stands elsewhere in the sentence.
+            if d - c <= 6 and not (moved and ours[added[0]] == "nor"):
                 word = claim.tokens[added[0]].text
                 broken.append(
                     Broken("negation", f"the claim adds '{word}' to what the cited words say", True)
@@ -847,7 +864,8 @@ def _polarity(
         term.stem
         for s in aligned
         for at, token in enumerate(s.tokens)
-        if token.lower in _HINTS or token.lower.startswith(("un", "non"))
+        if (token.lower in _HINTS and not (token.lower == "free" and token.joint == "-"))
+        or token.lower.startswith(("un", "non"))
         for term in s.terms
         if abs(term.position - at) <= 5
     }
@@ -929,6 +947,7 @@ def _directions(claim: Sequence[SentenceText], aligned: Sequence[SentenceText]) 
                 there.append((token.lower, *entry, head, around, denied))
     if not there:
         return []
+    said = {word for word, *_ in there}
     broken: list[Broken] = []
     for sentence in claim:
         own = bool(_cues(sentence))
@@ -937,6 +956,18 @@ def _directions(claim: Sequence[SentenceText], aligned: Sequence[SentenceText]) 
             if entry is None or entry[0] in _NOT_IN_PROSE:
                 continue
             ours, near = _around(sentence.tokens, at)
+            if entry[0] in _OF_ONE_THING:
+                rivals = [
+                    word for word, axis, sign, head, _, denied in there
+                    if axis == entry[0] and sign != entry[1] and ours and head == ours
+                    and not denied
+                ]  # fmt: skip
+                if rivals and not own and token.lower not in said:
+                    broken.append(
+                        Broken("direction", f"the claim says '{token.lower}', the cited words say "
+                               f"'{rivals[0]}'", True)
+                    )  # fmt: skip
+                continue
             same = opposed = 0
             rival, negated = "", own
             for word, axis, sign, head, around, denied in there:

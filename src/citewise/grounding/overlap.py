@@ -248,6 +248,8 @@ def _strip(word: str) -> str:
         return word
     if "'" in word:
         word = word.split("'", 1)[0]
+    if word[:1].isdigit():
+        return word.replace(",", "")
     if len(word) <= 3 or not word.isalpha():
         return word
     if word.endswith("ies") and len(word) > 4:
