@@ -448,7 +448,8 @@ def names(sentence: SentenceText) -> list[Name]:
                     known = lower in table.names
                     unknown = stem(lower) not in table.frequency
                     opening = place == 0 or any(c in tokens[place].gap for c in ":\"'([")
-                    if known or (unknown and not opening):
+                    alone = "(" in token.gap and token.tail.startswith(")")
+                    if known or (unknown and (alone or not opening)):
                         found.append(Name(word, lower, False, place, place + 1))
         at = end
     return found
@@ -465,8 +466,10 @@ def _own_names(sentence: SentenceText) -> list[Name]:
     for name in found:
         token = tokens[name.start]
         own = "(" in token.gap and tokens[name.end - 1].tail.startswith(")") and name.strong
-        before = sentence.initials[max(0, name.start - 7) : name.start]
-        if own and token.lower[0] in before and not any(c.isdigit() for c in name.stream):
+        before = sentence.initials[max(0, name.start - 9) : name.start]
+        capitals = [c.lower() for c in name.text if c.isupper()]
+        spelt = iter(before)
+        if own and len(capitals) > 1 and all(c in spelt for c in capitals):
             continue
         kept.append(name)
     return kept
@@ -694,10 +697,14 @@ _AXES: tuple[tuple[str, str, str], ...] = (
     ("time", "before earlier early prior", "after later late subsequently"),
     ("success", "succeed succeeds succeeded success successful successfully",
      "fail fails failed failing failure failures unsuccessful unsuccessfully"),
-    ("efficiency", "efficient efficiently efficiency",
-     "inefficient inefficiently inefficiency wasteful wastefully"),
+    ("efficiency", "efficient efficiently efficiency cheap cheaper inexpensive economical frugal",
+     "inefficient inefficiently inefficiency wasteful wastefully expensive costly costlier"),
     ("ease", "easy easier easiest simple simpler easily simplify simplifies",
-     "hard harder hardest difficult complex complicate complicates"),
+     "hard harder hardest difficult complex complicate complicates complicated intricate"),
+    ("merit", "advantage advantages advantageous strength strengths",
+     "drawback drawbacks disadvantage disadvantages disadvantageous shortcoming shortcomings"),
+    ("weight", "crucial essential important vital critical key relevant",
+     "irrelevant unimportant insignificant dispensable"),
     ("membership", "include includes including included", "exclude excludes excluding excluded"),
     ("permission", "enable enables enabling enabled allow allows allowing permit permits",
      "prevent prevents preventing prevented hinder hinders hindering block blocks disable "
@@ -711,7 +718,6 @@ _AXES: tuple[tuple[str, str, str], ...] = (
     ("acceptance", "accept accepts accepted", "reject rejects rejected"),
     ("depth", "deep deeper", "shallow shallower"),
     ("extent", "wide wider broad broader", "narrow narrower"),
-    ("price", "cheap cheaper inexpensive", "expensive costly costlier"),
     ("density", "dense", "sparse"),
     ("ability", "sufficient sufficiently able capable", "insufficient "
      "insufficiently unable incapable"),
@@ -731,10 +737,24 @@ _DIRECTION: dict[str, tuple[str, int]] = {
     for sign, line in ((1, up), (-1, down))
     for word in line.split()
 }
+_RIVALS: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
+    (frozenset(one.split()), frozenset(other.split()))
+    for one, other in (
+        ("comparable comparably competitive equal equivalent on-par",
+         "inferior worse poorer superior better"),
+        ("minimal negligible slight slightly minor",
+         "large larger high huge heavy greatly much substantial"),
+        ("effectively successfully well", "poorly badly ineffectively"),
+        ("outperforming surpassing exceeding beating", "trailing lagging underperforming"),
+    )
+)  # fmt: skip
+"""Words that oppose each other beside their axes; for claims that copy a sentence."""
 _GENERAL = frozenset({"general", "amount", "speed", "rank"})
 _NOT_IN_PROSE = frozenset({"presence", "membership", "frequency"})
 """Axes trusted only where one word replaces another in the same sentence."""
-_OF_ONE_THING = frozenset({"time", "density", "depth", "keeping", "severity", "bounds"})
+_OF_ONE_THING = frozenset(
+    {"time", "density", "depth", "keeping", "severity", "bounds", "merit", "weight"}
+)
 """Axes trusted in prose only where both words stand before the same one ('dense predictions')."""
 
 
@@ -751,6 +771,8 @@ def opposite(one: str, other: str) -> bool:
     a, b = _DIRECTION.get(one), _DIRECTION.get(other)
     if a is not None and b is not None and a[1] != b[1]:
         return a[0] == b[0] or (a[0] in _GENERAL and b[0] in _GENERAL)
+    if any((one in x and other in y) or (one in y and other in x) for x, y in _RIVALS):
+        return True
     if len(one) > len(other):
         one, other = other, one
     return len(one) >= 4 and any(other == prefix + one for prefix in _PREFIXES)
