@@ -566,8 +566,8 @@ def risk_curve(rows: Sequence[Row]) -> Floats:
 
 def _percentile(name: str, share: float) -> Callable[[Sequence[Row]], float]:
     def value(rows: Sequence[Row]) -> float:
-        times = [ms for row in rows if (ms := row.scores.get(name)) is not None]
-        return float(np.percentile(times, share)) if times else math.nan
+        found = [one for row in rows if (one := row.scores.get(name)) is not None]
+        return float(np.percentile(found, share)) if found else math.nan
 
     return value
 
@@ -587,6 +587,7 @@ class Whole:
 WHOLES: tuple[Whole, ...] = (
     Whole("calibration_error", "calibration error", calibration_error, _was_answered),
     Whole("aurc", "AURC", aurc, _takes_risk),
+    Whole("median_words", "words an answer, median", _percentile("words", 50), _was_answered),
     Whole("latency_p50_ms", "latency p50, ms", _percentile("latency_ms", 50), _was_timed),
     Whole("latency_p95_ms", "latency p95, ms", _percentile("latency_ms", 95), _was_timed),
 )

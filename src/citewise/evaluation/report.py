@@ -29,12 +29,12 @@ _MORE_TITLES = {
     "overlap_auroc": "word overlap: AUROC",
     "overlap_balanced_accuracy": "word overlap: balanced accuracy (best threshold)",
 }
-_COUNTS = frozenset({"words", "prompt_tokens", "completion_tokens"})
+_COUNTS = frozenset({"words", "median_words", "prompt_tokens", "completion_tokens"})
 NOT_SHARES = _COUNTS | {"crag", "cost", "latency_p50_ms", "latency_p95_ms"}
 """Figures that are no share from 0 to 1."""
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Answers": ("accuracy", "precision", "crag", "nugget_recall", "number", "list_precision",
-                "list_recall", "list_f1", "false_said", "words"),
+                "list_recall", "list_f1", "false_said", "words", "median_words"),
     "Citations": ("cited_precision", "cited_recall", "citation_recall", "citation_precision",
                   "citation_f1", "span_exactness"),
     "Retrieval": ("ndcg_at_10", "recall_at_5", "recall_at_10", "recall_at_100", "rr"),
