@@ -188,3 +188,29 @@ def test_a_sentence_that_leans_on_another_is_known(sentence: str) -> None:
 def test_any_sentence_can_be_looked_at(sentence: str) -> None:
     text, _ = standing_alone(sentence)
     assert text.casefold().strip() in sentence.casefold() or len(text) <= len(sentence) + 2
+
+
+def test_an_overview_of_several_papers_is_grouped_by_what_they_say() -> None:
+    survey = Paper("p3", "A survey of caches", "This survey covers a hundred caches for texts.")
+    found = Paper("p4", "Caches forget", "We find that big caches forget what they read first.")
+    cited = written(QuestionKind.OVERVIEW, LANTERN, HARBOR, survey, found)
+    lines = [line for line in cited.text.splitlines() if line]
+    headings = [line for line in lines if line.endswith(":")]
+    assert headings == ["Methods:", "Findings:", "Surveys:"]
+    assert "Lantern" in lines[lines.index("Methods:") + 1]
+    assert "A survey of caches" in lines[lines.index("Surveys:") + 1]
+    assert sum(line.startswith("- ") for line in lines) == 4
+    assert cited.notes() == []
+    few = written(QuestionKind.OVERVIEW, LANTERN, survey)
+    assert not any(line.endswith(":") for line in few.text.splitlines())
+
+
+def test_what_a_paper_hopes_for_is_not_what_an_overview_tells_of_it() -> None:
+    hopeful = Paper(
+        "p5",
+        "Hope",
+        "We hope that our caches pave the way for new texts. We build caches of glass.",
+    )
+    cited = written(QuestionKind.OVERVIEW, LANTERN, hopeful)
+    assert "We build caches of glass" in cited.text
+    assert "We hope" not in cited.text

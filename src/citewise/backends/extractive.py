@@ -141,6 +141,36 @@ _MOST_NAMESAKES = 4
 _LONGEST_LEAD = 2
 """Sentences that may go before one that leans on them."""
 _TELLING_NEAR = 0.85
+_HOLLOW = re.compile(
+    r"\bwe hope\b|\bpav(?:e|es|ing) the way\b"
+    r"|\b(?:great|significant|strong) (?:potential|promise)\b"
+    r"|\b(?:valuable|useful) insights?\b|\bfuture (?:research|works?|studies)\b|\bsheds? light\b"
+    r"|\bset(?:s|ting)? the stage\b|\bopens? (?:up )?new\b",
+    re.IGNORECASE,
+)
+"""Hopes for what a paper may lead to: they say nothing of it."""
+_SECTIONS = (
+    ("Surveys", re.compile(r"\bsurveys?\b|\breview(?:s|ed)?\b|\btaxonomy\b", re.IGNORECASE), True),
+    (
+        "Benchmarks and evaluations",
+        re.compile(r"\bbenchmark\w*|\bevaluat\w+|\bdatasets?\b|\btestbed\b", re.IGNORECASE),
+        True,
+    ),
+    (
+        "Methods",
+        re.compile(
+            r"\b(?:we|this (?:paper|work|study|article)|our \w+) (?:\w+ ){0,2}"
+            r"(?:propos|present|introduc|develop|design)\w*|\b(?:called|dubbed|named)\b",
+            re.IGNORECASE,
+        ),
+        False,
+    ),
+)
+"""What an overview's papers are grouped by: a heading, what shows it, and whether the title must
+show it (any paper has experiments on benchmarks). The rest are findings."""
+_FINDINGS = "Findings"
+_FEWEST_TO_GROUP = 4
+"""Papers from which an overview is grouped, if they are not all of one sort."""
 DIFFERENT_FIGURES = "Two papers give different figures for what may be the same thing:"
 _FEWEST_WORDS = 5
 """A shorter sentence ('Efficiency.') says nothing by itself."""
@@ -250,7 +280,7 @@ def _telling(group: Sequence[Evidence]) -> list[Evidence]:
     near = [item for item in group if item.score >= group[0].score * _TELLING_NEAR]
     own = [item for item in near if _SPEAKS_OF_ITSELF.search(item.span.text)]
     rest = [item for item in group if item not in own]
-    return [*own, *rest]
+    return sorted((*own, *rest), key=lambda item: _HOLLOW.search(item.span.text) is not None)
 
 
 def _told_first(item: Evidence, task: WritingTask) -> list[Evidence]:
@@ -325,6 +355,15 @@ def _named_at(paper: Paper, text: str, exact: bool) -> int:
     return match.start() if match else -1
 
 
+def _section(group: Sequence[Evidence]) -> str:
+    """What sort of thing a paper says, by its title and the sentence that is told of it."""
+    for heading, pattern, by_title in _SECTIONS:
+        text = group[0].paper.title if by_title else _telling(group)[0].span.text
+        if pattern.search(text):
+            return heading
+    return _FINDINGS
+
+
 class ExtractiveBackend:
     """Writes with the papers' own sentences; needs no model, key or network."""
 
@@ -351,7 +390,9 @@ class ExtractiveBackend:
             return Usage()
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)
-        elif kind in (QuestionKind.LIST, QuestionKind.OVERVIEW) and len(groups) > 1:
+        elif kind is QuestionKind.OVERVIEW and len(groups) > 1:
+            yield from self._overview(groups, _SENTENCES[kind])
+        elif kind is QuestionKind.LIST and len(groups) > 1:
             yield from self._listed(groups, _SENTENCES[kind])
         else:
             asked = task.question.standalone if kind is QuestionKind.NUMBER else None
@@ -363,6 +404,20 @@ class ExtractiveBackend:
                 sentences = min(2, sentences)
             yield from self._sections(groups, sentences, asked)
         return Usage()
+
+    def _overview(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
+        """A list, parted by what the papers say: surveys, evaluations, methods, findings."""
+        parts: dict[str, list[Sequence[Evidence]]] = {}
+        for group in groups:
+            parts.setdefault(_section(group), []).append(group)
+        if len(groups) < _FEWEST_TO_GROUP or len(parts) == 1:
+            yield from self._listed(groups, sentences)
+            return
+        gap = ""
+        for heading, members in parts.items():
+            yield f"{gap}{heading}:\n\n"
+            gap = "\n"
+            yield from self._listed(members, sentences)
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
         for group in groups:
