@@ -108,3 +108,20 @@ def test_a_faulty_file_is_named(content: bytes, tmp_path: Path) -> None:
 def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=tmp_path.name):
         Config.load(env={}, file=tmp_path)
+
+
+def test_the_limits_of_a_model_s_server_come_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[model]\nsilence_s = 90\nmax_tokens = 4000\n")
+    found = Config.load(env={}, file=path).model
+    assert (found.silence_s, found.max_tokens, found.total_s) == (90, 4000, 120.0)
+
+
+@pytest.mark.parametrize(
+    "line", ["silence_s = 0", "total_s = nan", "retries = 1.5", 'max_tokens = "many"', "speed = 1"]
+)
+def test_a_limit_that_makes_no_sense_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"[model]\n{line}\n")
+    with pytest.raises(UsageError, match=line.split()[0] if "speed" not in line else "may set"):
+        Config.load(env={}, file=path)

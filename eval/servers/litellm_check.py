@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from citewise.backends.openai import Limits, OpenAIChat
+from citewise.backends.limits import Limits
+from citewise.backends.openai import OpenAIChat
 from citewise.backends.writing import ChatTurn, ModelBackend, collect
 from citewise.errors import BackendError
 from citewise.types import Usage

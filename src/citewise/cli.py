@@ -599,7 +599,7 @@ def _ask(args: argparse.Namespace) -> int:
 
     with _open(args) as library:
         config = _config(args)
-        assistant = Assistant(library, config.backend, prices=config.prices)
+        assistant = Assistant(library, config.backend, prices=config.prices, limits=config.model)
         if args.batch:
             from citewise.batch import ask_batch  # noqa: PLC0415 - slow to import
 
@@ -772,7 +772,7 @@ def _chat(args: argparse.Namespace) -> int:
 
         named = dict.fromkeys((config.backend, *(args.backend or config.backends)))
         assistant, *more = (
-            Assistant(one, backend, prices=config.prices)
+            Assistant(one, backend, prices=config.prices, limits=config.model)
             for one in (library, *others)
             for backend in named
         )
@@ -906,6 +906,7 @@ def _eval(args: argparse.Namespace) -> int:
                 split=args.split,
                 backend=config.backend,
                 prices=config.prices,
+                limits=config.model,
                 out=Path(args.out) if args.out else None,
                 gate=args.gate,
                 limit=args.limit,

@@ -7,10 +7,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import platformdirs
 
+from citewise.backends.limits import Limits
 from citewise.errors import UsageError
 from citewise.sources.base import ReadLimits
 from citewise.types import Price
@@ -39,6 +40,8 @@ class Config:
     """What models cost, by backend; ``[prices."openai:MODEL"]`` in the file alone."""
     limits: ReadLimits = field(default_factory=ReadLimits)
     """Bounds of what is read of a file of papers; ``[limits]`` in the file alone."""
+    model: Limits = field(default_factory=Limits)
+    """How long and how much a model's server may take; ``[model]`` in the file alone."""
     embedder: str = DEFAULT_EMBEDDER
     """What turns texts into vectors; ``$CITEWISE_EMBEDDER``, or ``embedder`` in the file."""
     vectors: str | None = None
@@ -80,6 +83,7 @@ class Config:
             backends=tuple(stored.get("backends", ())),
             prices=stored.get("prices", {}),
             limits=stored.get("limits") or ReadLimits(),
+            model=stored.get("model") or Limits(),
             embedder=(
                 embedder
                 or values.get("CITEWISE_EMBEDDER")
@@ -99,26 +103,36 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"The settings in {path} cannot be read: {error}.") from error
     prices = content.pop("prices", {})
-    limits = _limits(content.pop("limits", {}), path)
+    limits = _bounds("limits", ReadLimits, content.pop("limits", {}), path)
+    model = _bounds("model", Limits, content.pop("model", {}), path)
     backends = content.pop("backends", [])
     if not isinstance(backends, list) or not all(isinstance(name, str) for name in backends):
         raise UsageError(f'{path}: backends is a list of texts, such as backends = ["extractive"].')
-    known = set(Config.__dataclass_fields__) - {"backends", "prices", "limits"}
+    known = set(Config.__dataclass_fields__) - {"backends", "prices", "limits", "model"}
     for name, value in content.items():
         if name not in known or not isinstance(value, str):
             raise UsageError(
                 f"{path} sets {name!r}; it may set {', '.join(sorted(known))}, each to a text, "
-                "backends, prices and limits."
+                "backends, prices, limits and model."
             )
-    return {**content, "backends": backends, "prices": _prices(prices, path), "limits": limits}
+    return {
+        **content,
+        "backends": backends,
+        "prices": _prices(prices, path),
+        "limits": limits,
+        "model": model,
+    }
 
 
-def _limits(table: object, path: Path) -> ReadLimits:
-    known = ReadLimits.__slots__
+_Bounds = TypeVar("_Bounds", ReadLimits, Limits)
+
+
+def _bounds(name: str, of: type[_Bounds], table: object, path: Path) -> _Bounds:
+    known = of.__slots__
     if not isinstance(table, dict) or not table.keys() <= set(known):
-        raise UsageError(f"{path}: [limits] may set {', '.join(known)}.")
+        raise UsageError(f"{path}: [{name}] may set {', '.join(known)}.")
     try:
-        return ReadLimits(**table)
+        return of(**table)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 

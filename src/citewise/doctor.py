@@ -123,7 +123,7 @@ def _chosen_backend(config: Config) -> Finding:
     what = f"backend in use: {config.backend}"
     started = time.perf_counter()
     try:
-        backend = backend_from(config.backend)
+        backend = backend_from(config.backend, limits=config.model)
         if not isinstance(backend, ModelBackend):
             return Finding(what, True, "needs no model")
         _, usage = backend.probe()

@@ -16,7 +16,7 @@ from citewise.answering import deep
 from citewise.answering.assistant import Assistant
 from citewise.answering.question import kind_of
 from citewise.backends.extractive import ExtractiveBackend
-from citewise.backends.openai import Limits
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.grounding.verify import verify_answer
 from citewise.library.embedding import MiniLM

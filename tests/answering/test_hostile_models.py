@@ -11,7 +11,7 @@ from tests.support import openai_server as servers
 from tests.support.openai_server import Behaviour, OpenAIServer, Seen
 
 from citewise.answering.assistant import Assistant
-from citewise.backends.openai import Limits
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.errors import BackendError, BackendTimeoutError, CitewiseError
 from citewise.grounding.verify import verify_answer

@@ -19,7 +19,7 @@ from tests.support.openai_server import OpenAIServer, Seen
 from citewise.answering.assistant import Assistant
 from citewise.answering.citations import CitedText
 from citewise.answering.revising import Draft, replies_by_place
-from citewise.backends.openai import Limits
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.grounding.verify import verify_answer
 from citewise.library.embedding import MiniLM

@@ -10,7 +10,8 @@ import pytest
 from tests.support import openai_server as servers
 from tests.support.openai_server import Behaviour, OpenAIServer
 
-from citewise.backends.openai import Limits, OpenAIChat, public_url
+from citewise.backends.limits import Limits
+from citewise.backends.openai import OpenAIChat, public_url
 from citewise.backends.writing import AnswerCutError, ChatTurn
 from citewise.errors import (
     BackendAuthError,
@@ -259,6 +260,13 @@ def test_reply_cut_by_its_token_limit_says_so(serve: Serve) -> None:
     assert isinstance(error, AnswerCutError)
     assert "50 tokens" in str(error)
     assert error.usage == COST
+
+
+def test_tokens_of_a_reply_can_be_set(serve: Serve) -> None:
+    server = serve(ANSWER)
+    chat = OpenAIChat("small", server.url, limits=replace(SHORT, max_tokens=4321))
+    assert "".join(chat.stream(TURNS, max_tokens=50)) == ANSWER
+    assert server.requests[0].body["max_tokens"] == 4321
 
 
 def test_redirect_is_not_followed_and_the_key_stays(serve: Serve) -> None:

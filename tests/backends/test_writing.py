@@ -11,7 +11,8 @@ from tests.support import openai_server as servers
 from tests.support.openai_server import OpenAIServer
 
 from citewise.backends.base import Failing, Reviser, Splitter, WritingTask
-from citewise.backends.openai import Limits, OpenAIChat
+from citewise.backends.limits import Limits
+from citewise.backends.openai import OpenAIChat
 from citewise.backends.writing import (
     NO_ANSWER,
     AnswerCutError,

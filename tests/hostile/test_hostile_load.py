@@ -14,7 +14,7 @@ from tests.support.openai_server import Behaviour, OpenAIServer
 from citewise import check
 from citewise.answering.assistant import LONGEST_QUESTION, Assistant
 from citewise.answering.citations import CitedText
-from citewise.backends.openai import Limits
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.backends.writing import defused, tells_a_model
 from citewise.errors import BackendError, UsageError

@@ -14,7 +14,7 @@ from tests.support import openai_server as servers
 from tests.support.openai_server import OpenAIServer, Seen
 
 from citewise.answering.assistant import Assistant
-from citewise.backends.openai import Limits
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.backends.writing import defused
 from citewise.grounding.verify import verify_answer

@@ -26,6 +26,7 @@ from citewise.answering.question import understand
 from citewise.answering.revising import Draft
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.backends.writing import (
     AnswerCutError,
@@ -143,14 +144,16 @@ class Assistant:
         backend: str | object = "extractive",
         *,
         prices: Mapping[str, Price] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """``backend``: a name such as ``openai:MODEL``, a Backend, or a llama-index LLM object.
 
-        ``prices``: what models cost, by backend's name, so that answers say what they cost. Raises
-        UnknownBackendError or BackendAuthError.
+        ``prices``: what models cost, by backend's name, so that answers say what they cost.
+        ``limits``: how long and how much a model's server may take. Raises UnknownBackendError or
+        BackendAuthError.
         """
         self.library = library
-        self.backend: Backend = backend_from(backend, prices=prices)
+        self.backend: Backend = backend_from(backend, prices=prices, limits=limits)
 
     def ask(
         self,

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
+from citewise.backends.limits import Limits
 from citewise.backends.writing import AnswerCutError, ChatTurn, clean
 from citewise.errors import (
     BackendAuthError,
@@ -49,24 +50,6 @@ _OWN_HEADERS: Final = frozenset(
     "host connection accept accept-encoding content-type content-length user-agent "
     "authorization".split()
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how much an answer may take."""
-
-    connect_s: float = 5.0
-    """Seconds until a connection stands."""
-    silence_s: float = 30.0
-    """Seconds until the first piece of the answer, and between two pieces."""
-    total_s: float = 120.0
-    """Seconds for the whole answer, retries included; passed by one silence at most."""
-    retries: int = 3
-    """Further attempts after 429, 5xx or a broken connection, before the first piece."""
-    retry_wait_s: float = 20.0
-    """Longest wait before an attempt; a server that asks for more is not waited for."""
-    max_bytes: int = 16 * 1024 * 1024
-    """Size of a response, unpacked, at which it is stopped."""
 
 
 class _FailedError(Exception):
@@ -204,6 +187,7 @@ class OpenAIChat:
         """
         # What the import takes is not the server's time.
         _imported()
+        max_tokens = self._limits.max_tokens or max_tokens
         deadline = time.monotonic() + self._limits.total_s
         form = self._form
         attempts = 0

@@ -11,8 +11,9 @@ from typing import cast
 
 from citewise.backends.base import Backend
 from citewise.backends.extractive import ExtractiveBackend
+from citewise.backends.limits import Limits
 from citewise.backends.llama import LlamaIndexChat, is_llama_index_llm, llm_at
-from citewise.backends.openai import Limits, OpenAIChat
+from citewise.backends.openai import OpenAIChat
 from citewise.backends.writing import ChatModel, ModelBackend
 from citewise.errors import UnknownBackendError
 from citewise.types import Price

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from citewise import prompts
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.backends.writing import ModelBackend
 from citewise.errors import UsageError
@@ -43,6 +44,8 @@ class Options:
     backend: str = "extractive"
     prices: Mapping[str, Price] = field(default_factory=dict)
     """What models cost, by backend's name."""
+    limits: Limits | None = None
+    """How long and how much a model's server may take."""
     out: Path | None = None
     gate: bool = False
     limit: int | None = None
@@ -94,7 +97,7 @@ def _measured(
         return evaluate(
             name,
             split=split or options.split,
-            backend=backend_from(options.backend, prices=options.prices),
+            backend=backend_from(options.backend, prices=options.prices, limits=options.limits),
             out=folder,
             gate=options.gate,
             limit=options.limit,
@@ -110,7 +113,7 @@ def _second(options: Options, folder: Path | None) -> SecondJudge | None:
     if not options.judge:
         return None
     memory = folder / _MEMORY if folder is not None else None
-    second = judge.judge_from(options.judge, options.prices, memory)
+    second = judge.judge_from(options.judge, options.prices, memory, options.limits)
 
     def looks(rows: Sequence[Json]) -> Json:
         found = judge.judge_rows(rows, second, on_progress=options.on_done)
@@ -226,7 +229,7 @@ def _judge(arguments: Sequence[str], options: Options) -> EvaluationOutcome:
         raise UsageError("Name the judge: --judge openai-compatible:MODEL@URL.")
     folder = Path(arguments[0])
     rows = report.read_results(folder)
-    model = judge.judge_from(options.judge, options.prices, folder / _MEMORY)
+    model = judge.judge_from(options.judge, options.prices, folder / _MEMORY, options.limits)
     quality = None
     if len(arguments) > 1:
         quality = judge.measure(
@@ -248,7 +251,7 @@ def _draft(_: Sequence[str], options: Options) -> EvaluationOutcome:
         raise UsageError("Name the library to draft questions from: --library DIR.")
     file = (options.out or Path("eval-drafts")) / "questions.jsonl"
     drafts.refuse_to_replace(file)
-    backend = backend_from(options.backend, prices=options.prices)
+    backend = backend_from(options.backend, prices=options.prices, limits=options.limits)
     summary: Json = {"what": "draft", "file": str(file), "backend": backend.name}
     with Library.open(options.library, create=False) as library:
         if isinstance(backend, ModelBackend):

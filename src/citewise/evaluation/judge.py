@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise import prompts
+from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.backends.writing import (
     ChatModel,
@@ -123,14 +124,18 @@ def _read_memory(file: Path | None) -> dict[str, tuple[bool | None, Usage]]:
 
 
 def judge_from(
-    spec: str, prices: Mapping[str, Price] | None = None, memory: Path | None = None
+    spec: str,
+    prices: Mapping[str, Price] | None = None,
+    memory: Path | None = None,
+    limits: Limits | None = None,
 ) -> ModelJudge:
     """The judge for a backend's name, such as ``openai-compatible:MODEL@URL``.
 
-    ``prices``: what models cost, by backend's name; ``memory``: see ModelJudge. Raises UsageError
-    when the backend is no language model, or there is none of that name.
+    ``prices``: what models cost, by backend's name; ``memory``: see ModelJudge; ``limits``: of the
+    model's server. Raises UsageError when the backend is no language model, or there is none of
+    that name.
     """
-    backend = backend_from(spec, prices=prices)
+    backend = backend_from(spec, prices=prices, limits=limits)
     if not isinstance(backend, ModelBackend):
         raise UsageError(f"{spec!r} cannot judge: give a language model, not {backend.name}")
     return ModelJudge(backend.model, backend.price, memory)
