@@ -130,8 +130,10 @@ _COVERED = 0.7
 listed. These and the share for lists were chosen on the dev questions."""
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 6, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 2
-_FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2}
+_FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2, QuestionKind.COMPARISON: 2}
 """An overview or a list does not end with the first paper, if others come anywhere near."""
+_FIGURES = frozenset({QuestionKind.NUMBER, QuestionKind.COMPARISON})
+"""Kinds of question that a figure answers, if they ask for one."""
 _NEAR_AT_LEAST = 0.55
 _SENTENCE_NEAR = 0.7
 """A further sentence of a paper is told when it scores this share of the paper's best."""
@@ -395,7 +397,7 @@ class ExtractiveBackend:
         elif kind is QuestionKind.LIST and len(groups) > 1:
             yield from self._listed(groups, _SENTENCES[kind])
         else:
-            asked = task.question.standalone if kind is QuestionKind.NUMBER else None
+            asked = task.question.standalone if kind in _FIGURES else None
             sentences = _SENTENCES[kind]
             if kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
                 sentences = _SENTENCES_OF_THE_ONLY_PAPER
