@@ -245,6 +245,39 @@ with Library.open(sys.argv[1]) as library:
     assert_whole(open_library())
 
 
+@pytest.mark.parametrize("before", [0, 5])
+def test_a_search_while_another_process_writes_vectors(open_library: Open, before: int) -> None:
+    reader = open_library()
+    reader.add(papers(before))
+    reader.add([Paper("heron", "Herons", "They stand on one leg.")], embed=False)
+    assert reader.search("birds in the water", 1, papers=["heron"]) == ()
+    reader.find("quagga")
+    code = """
+import sys
+from citewise import Library
+from citewise.library.papers import PaperStore
+real = PaperStore.mark_dense
+def slowly(*args):
+    # The vectors are written, the books do not say so yet.
+    print("written", flush=True)
+    sys.stdin.readline()
+    return real(*args)
+PaperStore.mark_dense = slowly
+with Library.open(sys.argv[1]) as library:
+    library.embed()
+"""
+    other = python(code, reader.path)
+    assert other.stdin is not None
+    assert other.stdout is not None
+    assert other.stdout.readline() == "written\n"
+    for _ in range(2):
+        assert reader.search("birds in the water", 1, papers=["heron"])[0].dense_rank == 1
+        assert len(reader.search("birds in the water", 9)) == before + 1
+    other.communicate("go on\n", timeout=60)
+    assert other.returncode == 0
+    assert_whole(reader)
+
+
 def test_who_writes_for_long_is_named(open_library: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.1)
     library = open_library()

@@ -312,10 +312,6 @@ def embeddings(exchange: Exchange) -> None:
     exchange.json(200, {"object": "list", "model": "m", "data": rows[::-1], "usage": {}})
 
 
-@pytest.mark.xfail(
-    reason="known fault: a search right after opening, while the embedder is away, raises",
-    strict=False,
-)
 def test_an_openai_compatible_server_embeds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, encoder: MiniLM
 ) -> None:

@@ -909,7 +909,9 @@ class PaperStore:
         return int(self._rows(sql)[0][0])
 
     def held_dimensions(self) -> int | None:
-        """Length of the vectors that are there; None without any."""
+        """Length of the sentences' vectors, as far as it is known; None without any."""
+        if self.dimensions is not None:
+            return self.dimensions
         rows = self._rows(
             "SELECT length(sentence_vectors) / json_array_length(sentences) FROM papers"
             " WHERE dense = 1 AND length(sentence_vectors) > 0 LIMIT 1"

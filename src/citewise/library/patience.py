@@ -19,6 +19,9 @@ from citewise.library.embedding import (
 )
 from citewise.library.vectors import VectorIndex
 
+_NO_DIMENSIONS = 2
+"""Length of a vector of zeros where there is no other to compare it with."""
+
 
 class Remarks:
     """What was done without during one search, for the person who searches."""
@@ -67,7 +70,7 @@ class PatientEmbedder:
     def __init__(
         self, embedder: Embedder, remarks: Remarks, dimensions: Callable[[], int | None]
     ) -> None:
-        """``dimensions``: length of the vectors that the library holds."""
+        """``dimensions``: length of the vectors that the library holds, None without any."""
         self._embedder = embedder
         self._remarks = remarks
         self._held = dimensions
@@ -79,8 +82,17 @@ class PatientEmbedder:
 
     @property
     def dimensions(self) -> int:
-        """The embedder's."""
-        return self._embedder.dimensions
+        """Of the vectors that the library holds, else the embedder's; some number where it is away.
+
+        One that is away cannot be asked, and the vectors that are there can be read without it.
+        """
+        held = self._held()
+        if held is not None:
+            return held
+        try:
+            return self._embedder.dimensions
+        except EmbedderAwayError:
+            return _NO_DIMENSIONS
 
     @property
     def max_tokens(self) -> int:
@@ -97,7 +109,7 @@ class PatientEmbedder:
             return self._embedder.embed_queries(texts)
         except EmbedderAwayError as error:
             self._remarks.add(f"Found by words alone: {error}")
-            return np.zeros((len(texts), self._held() or 2), np.float32)
+            return np.zeros((len(texts), self._held() or _NO_DIMENSIONS), np.float32)
 
     def embed_passages(self, passages: Iterable[PassageInput]) -> Iterator[PassageVectors]:
         """The embedder's."""

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.library.embedding import Embedder, EmbedderAwayError
+from citewise.library.embedding import Embedder
 from citewise.library.feedback import (
     FEEDBACK_PAPERS,
     Floats,
@@ -260,14 +260,9 @@ class Retriever:
             bm25 |= self._lexical.scores(sought.terms, [i for i in ids if i not in lexical])
         by_words = np.array([bm25.get(paper_id, 0.0) for paper_id in ids])
 
-        # An embedder that is away cannot even tell its dimensions.
-        try:
-            meanings = self._meanings(ids)
-        except EmbedderAwayError:
-            meanings = {}
+        meanings = self._meanings(ids)
         embedded = np.array([paper_id in meanings for paper_id in ids])
-        width = len(next(iter(meanings.values())).mean) if meanings else 1
-        means = np.zeros((len(ids), width), np.float32)
+        means = np.zeros((len(ids), self._embedder.dimensions), np.float32)
         best_sentence = np.zeros(len(ids))
         by_passage = np.zeros(len(ids))
         if meanings:

@@ -3,8 +3,8 @@
 What Chroma 1.5 does otherwise than one expects, and what is done about it: the default space is
 L2 (cosine is asked for), ``add`` ignores an id that exists (``upsert`` is used), a call takes at
 most 5,461 rows (batches), a filter of more than 32,766 values fails (it is applied here instead),
-a client that has queried never sees another process's additions in ``query`` (``reload`` opens
-anew), and all clients of a process on one path share one engine that outlives them (each index
+a client that has queried never sees another process's additions in ``query`` and may fail over
+them (``reload`` opens anew), and all clients of a process on one path share one engine that outlives them (each index
 takes an engine of its own, and stops it).
 
 The index lies in a folder, or in a collection of a Chroma server. Such a server has no
@@ -42,6 +42,8 @@ _MOST_ROWS_A_REQUEST = 1_000
 _MOST_VALUES_A_FILTER = 10_000
 """Above this the neighbours are filtered here: Chroma binds each value to an SQL variable."""
 _CONNECT_SECONDS = 5.0
+_LOOKS = 3
+"""How often an index is opened anew that another process keeps writing to at the same moment."""
 _OPENING = threading.Lock()
 
 
@@ -221,19 +223,16 @@ class VectorIndex:
         if limit < 1 or (allowed is not None and not allowed):
             return []
         with self._explained("read"):
-            if allowed is None or len(allowed) <= _MOST_VALUES_A_FILTER:
-                return _query(passages, vector, limit, allowed)
-            within = set(allowed)
-            total = passages.count()
-            asked = min(4 * limit, total)
-            while True:
-                nearest = _query(passages, vector, asked, None)
-                found = [row for row in nearest if row[1] in within]
-                if len(found) >= limit or asked >= total:
-                    return found[:limit]
-                # As many as should hold enough, going by those that were seen.
-                share = max(len(found), 1) / asked
-                asked = min(max(2 * asked, int(1.3 * limit / share)), total)
+            for _ in range(_LOOKS):
+                try:
+                    return _nearest(passages, vector, limit, allowed)
+                except Exception as error:
+                    if not _is_behind(error) or not isinstance(self.place, Path):
+                        raise
+                # Another process has just written: one that opens anew reads all of it.
+                self.reload()
+                passages = self._collection()
+            return _nearest(passages, vector, limit, allowed)
 
     def count(self) -> int:
         """Passages in the index."""
@@ -325,6 +324,33 @@ def _engine_of(make: Callable[[], ClientAPI], collection: str) -> tuple[System, 
         collection, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
     )
     return engine, passages
+
+
+def _is_behind(error: Exception) -> bool:
+    """Whether Chroma failed over rows that its books have and its index, read before, lacks.
+
+    So it does from the moment when another process writes the first vectors, or some that a filter
+    names, until the index is opened anew.
+    """
+    return "Nothing found on disk" in str(error) or "Error finding id" in str(error)
+
+
+def _nearest(
+    passages: Collection, vector: NDArray[np.float32], limit: int, allowed: Sequence[str] | None
+) -> list[tuple[str, str, float]]:
+    if allowed is None or len(allowed) <= _MOST_VALUES_A_FILTER:
+        return _query(passages, vector, limit, allowed)
+    within = set(allowed)
+    total = passages.count()
+    asked = min(4 * limit, total)
+    while True:
+        nearest = _query(passages, vector, asked, None)
+        found = [row for row in nearest if row[1] in within]
+        if len(found) >= limit or asked >= total:
+            return found[:limit]
+        # As many as should hold enough, going by those that were seen.
+        share = max(len(found), 1) / asked
+        asked = min(max(2 * asked, int(1.3 * limit / share)), total)
 
 
 def _query(
