@@ -203,7 +203,7 @@ def test_openalex_with_and_without_a_key(
 ) -> None:
     monkeypatch.delenv("OPENALEX_API_KEY", raising=False)
     with PapersServer(openalex(230)) as server:
-        service = OpenAlexSearch("quagga", server.url, key)
+        service = OpenAlexSearch("quagga", server.url, key=key)
         report = bring(library, service, clock, 1000)
     assert (report.fetched, report.added, report.total, report.complete) == (230, 230, 230, True)
     told = [asked.get("cursor") or asked.get("page") for asked in server.asked]
@@ -374,7 +374,7 @@ def test_a_key_is_in_no_message_and_no_log(
 
     with caplog.at_level(logging.DEBUG), PapersServer(answer) as server:
         with pytest.raises(FetchError, match="400") as caught:
-            bring(library, OpenAlexSearch("quagga", server.url, "secret-key"), clock)
+            bring(library, OpenAlexSearch("quagga", server.url, key="secret-key"), clock)
         assert server.asked[0]["api_key"] == "secret-key"
     assert "secret-key" not in str(caught.value)
     # Not even in what httpx itself logs.

@@ -15,13 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citewise.errors import CitewiseError
-from citewise.library.embedding import (
-    Embedder,
-    EmbedderError,
-    MiniLM,
-    PassageInput,
-    PassageVectors,
-)
+from citewise.library.embedding import Embedder, MiniLM, PassageInput, PassageVectors
+from citewise.models.loading import ModelFileError
 
 SENTENCES = (
     "Speculative decoding lets a small draft model propose several tokens.",
@@ -265,7 +260,7 @@ def test_a_changed_file_is_refused(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copied / name).write_bytes(content)
-    with pytest.raises(EmbedderError, match=rf"{name} has sha256 .* Install citewise again"):
+    with pytest.raises(ModelFileError, match=rf"{name} has sha256 .* Install citewise again"):
         MiniLM(copied).load()
 
 
@@ -279,7 +274,7 @@ def test_a_missing_file_is_named(copied: Path, name: str) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": {"model.onnx": "00"}}'])
 def test_checksums_that_say_nothing_are_refused(copied: Path, content: str) -> None:
     (copied / "checksums.json").write_text(content)
-    with pytest.raises(EmbedderError, match=r"checksums\.json"):
+    with pytest.raises(ModelFileError, match=r"checksums\.json"):
         MiniLM(copied)
 
 

@@ -11,10 +11,10 @@ import datetime
 import json
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
 from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]  # it has no stubs
@@ -38,69 +38,51 @@ class Page:
     """Where to go on; None at the end."""
 
 
-class Service(Protocol):
+@dataclass(frozen=True, slots=True)
+class Service(ABC):
     """A list of papers at a service, read page by page."""
 
-    @property
-    def name(self) -> str:
-        """Of the service, as the command takes it."""
-        ...
+    query: str = ""
+    """What was asked, as a person wrote it."""
+    base: str = ""
+    """Address that is asked; the service's own unless given."""
+    name: str = ""
+    """Of the service, as the command takes it."""
+    reader: str = ""
+    """Name of the format of the answers."""
+    interval: float = 1.0
+    """Seconds between two requests, at least."""
+    first: str = "0"
+    """Where the list begins."""
 
-    @property
-    def query(self) -> str:
-        """What was asked, as a person wrote it."""
-        ...
-
-    @property
-    def reader(self) -> str:
-        """Name of the format of the answers."""
-        ...
-
-    @property
-    def base(self) -> str:
-        """Address that is asked."""
-        ...
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two requests, at least."""
-        ...
-
-    @property
-    def first(self) -> str:
-        """Where the list begins."""
-        ...
-
+    @abstractmethod
     def params(self, cursor: str, most: int) -> Mapping[str, str]:
         """The query for the page at ``cursor``, of up to ``most`` papers if that can be chosen."""
-        ...
 
+    @abstractmethod
     def page(self, cursor: str, body: bytes) -> Page:
         """What the answer says. Raises FetchError when it is not what the service documents."""
-        ...
 
-
-def _base(variable: str, address: str) -> str:
-    return os.environ.get(variable) or address
+    def _ask_at(self, variable: str, address: str) -> None:
+        """Where no address was given: that of the environment, else the service's own."""
+        if not self.base:
+            object.__setattr__(self, "base", os.environ.get(variable) or address)
 
 
 @dataclass(frozen=True, slots=True)
-class ArxivQuery:
+class ArxivQuery(Service):
     """Papers for an arXiv query such as ``cat:cs.CL AND abs:quantization``, newest first."""
 
-    query: str
-    base: str = ""
     name: str = "arxiv"
     reader: str = "arxiv"
     interval: float = 3.0
-    first: str = "0"
 
     _PAGE = 200
 
     def __post_init__(self) -> None:
         """Raises UsageError for an empty query."""
         _wanted(self.query)
-        _fill(self, "CITEWISE_ARXIV_URL", "https://export.arxiv.org/api/query")
+        self._ask_at("CITEWISE_ARXIV_URL", "https://export.arxiv.org/api/query")
 
     def params(self, cursor: str, most: int) -> Mapping[str, str]:
         """``start`` and ``max_results``, by day of submission."""
@@ -136,16 +118,13 @@ _MONTH = re.compile(r"\d{4}-\d\d")
 
 
 @dataclass(frozen=True, slots=True)
-class DailyPapers:
+class DailyPapers(Service):
     """The Daily Papers of a day ``2024-10-12``, a week ``2024-W41`` or a month ``2024-10``."""
 
     query: str = ""
     """Today when empty."""
-    base: str = ""
     name: str = "daily-papers"
     reader: str = "daily-papers"
-    interval: float = 1.0
-    first: str = "0"
 
     _PAGE = 100
 
@@ -155,7 +134,7 @@ class DailyPapers:
             today = datetime.datetime.now(datetime.UTC).date()
             object.__setattr__(self, "query", today.isoformat())
         self._period()
-        _fill(self, "CITEWISE_DAILY_PAPERS_URL", "https://huggingface.co/api/daily_papers")
+        self._ask_at("CITEWISE_DAILY_PAPERS_URL", "https://huggingface.co/api/daily_papers")
 
     def _period(self) -> str:
         try:
@@ -188,32 +167,28 @@ class DailyPapers:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAlexSearch:
+class OpenAlexSearch(Service):
     """Works that OpenAlex finds for some words, best first; only such that have an abstract.
 
     With a key (``$OPENALEX_API_KEY``) any number; without one at most 10,000 and few a day.
     """
 
-    query: str
-    base: str = ""
-    key: str | None = None
     name: str = "openalex"
     reader: str = "openalex"
-    interval: float = 1.0
+    first: str = ""
+    """Cursors need a key; the pages that all may read are numbered."""
+    key: str | None = None
 
     _PAGE = 100
 
     def __post_init__(self) -> None:
         """Raises UsageError for an empty query."""
         _wanted(self.query)
-        _fill(self, "CITEWISE_OPENALEX_URL", "https://api.openalex.org/works")
+        self._ask_at("CITEWISE_OPENALEX_URL", "https://api.openalex.org/works")
         if self.key is None:
             object.__setattr__(self, "key", os.environ.get("OPENALEX_API_KEY") or None)
-
-    @property
-    def first(self) -> str:
-        """Cursors need a key; the pages that all may read are numbered."""
-        return "*" if self.key else "page:1"
+        if not self.first:
+            object.__setattr__(self, "first", "*" if self.key else "page:1")
 
     def __repr__(self) -> str:
         return f"OpenAlexSearch({self.query!r})"
@@ -261,11 +236,6 @@ def _json(body: bytes, who: str) -> object:
 def _wanted(query: str) -> None:
     if not query.strip():
         raise UsageError("Say what to fetch: the query is empty.")
-
-
-def _fill(service: object, variable: str, address: str) -> None:
-    if not getattr(service, "base", ""):
-        object.__setattr__(service, "base", _base(variable, address))
 
 
 SERVICES: Mapping[str, Callable[[str], Service]] = MappingProxyType(

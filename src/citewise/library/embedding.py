@@ -8,16 +8,13 @@ words around it (late chunking, Günther et al. 2024, arXiv:2409.04701).
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.abc import Traversable
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -26,6 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.errors import CitewiseError
+from citewise.models.loading import (
+    ModelFolder,
+    available_processors,
+    open_session,
+    open_tokenizer,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,6 +37,7 @@ logger = logging.getLogger("citewise")
 
 Vectors: TypeAlias = NDArray[np.float32]
 
+_MODEL, _TOKENIZER = "model.onnx", "tokenizer.json"
 _SPECIAL = 2
 """Tokens that the model wants around every text: [CLS] before it, [SEP] after it."""
 _CLS, _SEP = 101, 102
@@ -50,7 +54,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class EmbedderError(CitewiseError):
-    """The embedder cannot be used: its files are missing or not the published ones."""
+    """The embedder cannot be used, or gives no vectors."""
 
 
 class EmbedderAwayError(EmbedderError):
@@ -123,7 +127,7 @@ class Embedder(Protocol):
 class MiniLM:
     """all-MiniLM-L6-v2 in eight bits on the CPU: shipped with the package, English, 384 dimensions.
 
-    Nothing is loaded before it is needed; ``load`` does it at once. Raises EmbedderError when the
+    Nothing is loaded before it is needed; ``load`` does it at once. Raises ModelFileError when the
     model's files are missing or are not the ones in ``checksums.json``.
     """
 
@@ -147,16 +151,16 @@ class MiniLM:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
         self._window = window
-        self._folder = files("citewise") / "models" / "minilm" if folder is None else folder
-        self._threads = threads or _available_processors()
-        self._sums = _checksums(self._folder)
+        self._folder = ModelFolder.packaged("minilm") if folder is None else ModelFolder(folder)
+        self._threads = threads or available_processors()
+        sums = self._folder.checksums([_MODEL, _TOKENIZER])
         self._lock = threading.Lock()
         self._tokenizer: Tokenizer | None = None
         self._session: Any = None
         # A search and the choice of sentences after it ask for the same question.
         self._question = lru_cache(_KEPT_QUESTIONS)(self._embed_question)
         self.max_tokens: int = window - _SPECIAL
-        digest = hashlib.sha256("".join(sorted(self._sums.values())).encode()).hexdigest()
+        digest = hashlib.sha256("".join(sorted(sums.values())).encode()).hexdigest()
         self.fingerprint: str = f"all-MiniLM-L6-v2-int8/{window}:{digest[:12]}"
 
     def load(self) -> None:
@@ -166,7 +170,7 @@ class MiniLM:
 
     def on_one_thread(self) -> MiniLM:
         """The same encoder on the thread that calls it alone: the same vectors, beside others."""
-        return MiniLM(self._folder, window=self._window, threads=1)
+        return MiniLM(self._folder.path, window=self._window, threads=1)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones not counted; a blank text has none."""
@@ -253,48 +257,15 @@ class MiniLM:
     def _words(self) -> Tokenizer:
         with self._lock:
             if self._tokenizer is None:
-                # Imported late: `import citewise` stays fast.
-                from tokenizers import Tokenizer  # noqa: PLC0415
-
-                content = self._verified("tokenizer.json")
-                tokenizer = Tokenizer.from_buffer(content)
-                tokenizer.no_truncation()
-                tokenizer.no_padding()
-                self._tokenizer = tokenizer
+                self._tokenizer = open_tokenizer(self._folder.verified(_TOKENIZER))
             return self._tokenizer
 
     def _encoder(self) -> Any:
         with self._lock:
             if self._session is None:
-                # Imported late: `import citewise` stays fast.
-                import onnxruntime  # noqa: PLC0415
-
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = self._threads
-                options.log_severity_level = 3
-                # Threads that spin while they wait took half as much processor time again on a
-                # busy machine, and gave back a few per cent at most.
-                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                # The graph is fused where it pays; what the optimiser would fuse further is slower.
-                options.graph_optimization_level = (
-                    onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-                )
-                self._session = onnxruntime.InferenceSession(
-                    self._verified("model.onnx"), options, providers=["CPUExecutionProvider"]
-                )
+                self._session = open_session(self._folder.verified(_MODEL), self._threads)
                 logger.debug("encoder %s on %d threads", self.fingerprint, self._threads)
             return self._session
-
-    def _verified(self, name: str) -> bytes:
-        # The bytes that were checked are the bytes that are used: the file is read once.
-        content = _read(self._folder, name)
-        found = hashlib.sha256(content).hexdigest()
-        if found != self._sums.get(name):
-            raise EmbedderError(
-                f"{self._folder / name} has sha256 {found}, not {self._sums.get(name)}: the file "
-                "is damaged or not the one citewise ships. Install citewise again."
-            )
-        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,31 +297,3 @@ def _unit(vector: Vectors) -> Vectors:
 def _encodable(text: str) -> str:
     # A lone surrogate has no UTF-8 form; one character for another keeps every offset true.
     return _SURROGATES.sub("\ufffd", text)
-
-
-def _available_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
-def _read(folder: Path | Traversable, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise EmbedderError(
-            f"the encoder's file {folder / name} cannot be read ({error.strerror}). "
-            "Install citewise again."
-        ) from error
-
-
-def _checksums(folder: Path | Traversable) -> dict[str, str]:
-    content = _read(folder, "checksums.json")
-    try:
-        sums = json.loads(content)["files"]
-        return {name: str(sums[name]) for name in ("model.onnx", "tokenizer.json")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise EmbedderError(
-            f"{folder / 'checksums.json'} does not hold the checksums of the encoder. "
-            "Install citewise again."
-        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.abc import Traversable
 from importlib.resources import files
@@ -32,12 +33,13 @@ class ModelFolder:
         """The folder of that name in the package."""
         return cls(files("citewise") / "models" / name)
 
-    def checksums(self) -> dict[str, str]:
-        """SHA-256 by file name; raises ModelFileError."""
+    def checksums(self, names: Sequence[str]) -> dict[str, str]:
+        """SHA-256 of these files by name; raises ModelFileError."""
+        content = self._bytes("checksums.json")
         try:
-            sums = json.loads(self._bytes("checksums.json"))["files"]
-            return {str(name): str(digest) for name, digest in sums.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            sums = json.loads(content)["files"]
+            return {name: str(sums[name]) for name in names}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelFileError(
                 f"{self.path / 'checksums.json'} does not hold a model's checksums. "
                 "Install citewise again."
@@ -49,7 +51,7 @@ class ModelFolder:
         The bytes that were checked are the bytes that are used: the file is read once.
         """
         content = self._bytes(name)
-        wanted = self.checksums().get(name)
+        wanted = self.checksums([name])[name]
         found = hashlib.sha256(content).hexdigest()
         if found != wanted:
             raise ModelFileError(
