@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -84,14 +84,31 @@ class Filler:
         """Bring the words up to date; hold the writer's lock."""
         while True:
             stale = self._store.stale_entries("lexical")
-            papers = self._store.missing_from("lexical", _WORD_BATCH)
+            papers = self._store.to_index(_WORD_BATCH)
             if not stale and not papers:
                 return
-            self._shelves.lexical.update(
-                [(paper.id, paper.title, paper.abstract) for paper in papers], stale
-            )
-            self._store.mark_lexical([paper.id for paper in papers])
+            self._shelves.lexical.update(papers, stale)
+            self._store.mark_lexical([paper_id for paper_id, _, _ in papers])
             self._store.forgotten("lexical", stale)
+
+    @contextmanager
+    def indexing_words_beside(self) -> Iterator[Callable[[], None]]:
+        """Gives what to call when papers were written: their words follow in a thread beside.
+
+        Hold the writer's lock. A call waits for what the one before has begun, and raises what
+        went wrong with it; when the context ends, all words are up to date.
+        """
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="citewise-words") as beside:
+            begun: list[Future[None]] = []
+
+            def index() -> None:
+                if begun:
+                    begun.pop().result()
+                begun.append(beside.submit(self.index_words))
+
+            yield index
+            for last in begun:
+                last.result()
 
     def forget_vectors(self) -> None:
         """Take stale passages out of the vectors; hold the writer's lock."""

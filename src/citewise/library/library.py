@@ -361,27 +361,29 @@ class Library:
                 self._store.set_meta(_EMBED_LATER, "1")
             stream = iter(records)
             size = _WRITE_BATCH
-            while batch := _batch(stream, size):
-                size = min(2 * size, _LARGEST_BATCH)
-                papers = []
-                for record in batch:
-                    refused = record if isinstance(record, Rejection) else _refusal(record)
-                    if refused is not None:
-                        rejected.append(refused)
-                    elif isinstance(record, Paper):
-                        papers.append(record)
-                outcomes = self._store.write(
-                    [
-                        (paper, identity_keys(paper), tuple(sentence_spans(paper.abstract)))
-                        for paper in papers
-                    ],
-                    seen,
-                )
-                for outcome in outcomes:
-                    counts[outcome] += 1
-                self._filler.index_words()
-                if on_progress:
-                    on_progress(Progress("reading", sum(counts.values()) + len(rejected), None))
+            with self._filler.indexing_words_beside() as index_words:
+                while batch := _batch(stream, size):
+                    size = min(2 * size, _LARGEST_BATCH)
+                    papers = []
+                    for record in batch:
+                        refused = record if isinstance(record, Rejection) else _refusal(record)
+                        if refused is not None:
+                            rejected.append(refused)
+                        elif isinstance(record, Paper):
+                            papers.append(record)
+                    outcomes = self._store.write(
+                        [
+                            (paper, identity_keys(paper), tuple(sentence_spans(paper.abstract)))
+                            for paper in papers
+                        ],
+                        seen,
+                    )
+                    for outcome in outcomes:
+                        counts[outcome] += 1
+                    index_words()
+                    if on_progress:
+                        done = sum(counts.values()) + len(rejected)
+                        on_progress(Progress("reading", done, None))
             self._filler.forget_vectors()
         if embed:
             self._embed(on_progress)

@@ -15,11 +15,11 @@ import sqlite3
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,13 @@ _COLUMNS = (
     " arxiv_id, doi"
 )
 
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_WRITERS_CACHE = "PRAGMA cache_size = -32000"
+"""32 MB instead of 2: with less, a batch of papers is written to the disk again and again."""
+_ADDED: Outcome = "added"
+_Written: TypeAlias = tuple[Paper, tuple[str, ...], tuple[Offsets, ...]]
+"""A paper with its identity keys and its sentences."""
 
 _DATE = re.compile(r"(\d{4})(?:-(0?[1-9]|1[0-2])(?:-(0?[1-9]|[12]\d|3[01]))?)?", re.ASCII)
 
@@ -366,9 +373,7 @@ class PaperStore:
 
     # -- writing ----------------------------------------------------------------------------
 
-    def write(
-        self, papers: Sequence[tuple[Paper, tuple[str, ...], tuple[Offsets, ...]]], seen: set[str]
-    ) -> list[Outcome]:
+    def write(self, papers: Sequence[_Written], seen: set[str]) -> list[Outcome]:
         """Add or update papers in one transaction; each comes with its identity keys and sentences.
 
         ``seen`` holds the ids already met in this ingest and is added to. The outcomes are in the
@@ -377,15 +382,42 @@ class PaperStore:
         outcomes: list[Outcome] = []
         met: set[str] = set()
         with self._transaction() as db:
+            db.execute(_WRITERS_CACHE)
             before = db.total_changes
-            for paper, keys, sentences in papers:
-                outcome, paper_id = self._write_one(db, paper, keys, sentences, seen | met)
+            ids, named = self._known(db, papers)
+            fresh: list[_Written] = []
+            for written in papers:
+                paper, keys, sentences = written
+                if paper.id not in ids and named.isdisjoint(keys):
+                    # Nothing to compare it with: many such are written at once.
+                    fresh.append(written)
+                    outcome, paper_id = _ADDED, paper.id
+                else:
+                    self._insert(db, fresh)
+                    fresh.clear()
+                    outcome, paper_id = self._write_one(db, paper, keys, sentences, (seen, met))
+                ids.add(paper_id)
+                named.update(keys)
                 met.add(paper_id)
                 outcomes.append(outcome)
+            self._insert(db, fresh)
             if db.total_changes != before:
                 self._touch(db)
         seen |= met
         return outcomes
+
+    @staticmethod
+    def _known(db: sqlite3.Connection, papers: Sequence[_Written]) -> tuple[set[str], set[str]]:
+        """The ids and the identity keys among those of ``papers`` that the library has already."""
+        ids = json.dumps([paper.id for paper, _, _ in papers])
+        keys = json.dumps([key for _, keys, _ in papers for key in keys])
+        held = db.execute(
+            "SELECT id FROM papers WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+        )
+        named = db.execute(
+            "SELECT key FROM identities WHERE key IN (SELECT value FROM json_each(?))", (keys,)
+        )
+        return {row[0] for row in held}, {row[0] for row in named}
 
     def _write_one(
         self,
@@ -393,7 +425,7 @@ class PaperStore:
         paper: Paper,
         keys: tuple[str, ...],
         sentences: tuple[Offsets, ...],
-        seen: set[str],
+        seen: tuple[Set[str], ...],
     ) -> tuple[Outcome, str]:
         marks = ",".join("?" * len(keys))
         rows = db.execute(
@@ -405,8 +437,7 @@ class PaperStore:
         if row is None:
             paper, row = self._own_id(db, paper)
         if row is None:
-            self._insert(db, paper, sentences)
-            self._add_places(db, paper, paper.id, keys)
+            self._insert(db, [(paper, keys, sentences)])
             return "added", paper.id
         held = old = self._papers(db, [row[0]])[row[0]]
         for (other,) in rows[1:]:
@@ -417,19 +448,19 @@ class PaperStore:
         # shown a later one: otherwise two sources would overwrite each other at every ingest.
         if self._is_new_text(db, paper, old):
             merged = replace(merged, title=paper.title, abstract=paper.abstract)
-        self._add_places(db, paper, old.id, keys)
+        self._add_places(db, [(paper, old.id, keys)])
         if (merged.title, merged.abstract) != (old.title, old.abstract):
             self._forget(db, old.id)
             self._update(db, merged)
             db.execute(
                 "UPDATE papers SET sentences = ?, sentence_vectors = NULL, lexical = 0, dense = 0"
                 " WHERE id = ?",
-                (json.dumps(sentences), old.id),
+                (_stored_offsets(sentences), old.id),
             )
             return "updated", old.id
         if merged != held:
             self._update(db, merged)
-        if old.id in seen:
+        if any(old.id in some for some in seen):
             return "duplicate", old.id
         return ("updated" if merged != held or len(rows) > 1 else "unchanged"), old.id
 
@@ -482,40 +513,48 @@ class PaperStore:
             for place in paper.places
         )
 
-    @staticmethod
-    def _insert(db: sqlite3.Connection, paper: Paper, sentences: tuple[Offsets, ...]) -> None:
-        days = day_range(paper.published) if paper.published else (None, None)
-        db.execute(
+    @classmethod
+    def _insert(cls, db: sqlite3.Connection, papers: Sequence[_Written]) -> None:
+        db.executemany(
             f"INSERT INTO papers ({_COLUMNS}, first_day, last_day, sentences)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*_values(paper), *days, json.dumps(sentences)),
+            [
+                (*_values(paper), *_days(paper), _stored_offsets(sentences))
+                for paper, _, sentences in papers
+            ],
         )
+        cls._add_places(db, [(paper, paper.id, keys) for paper, keys, _ in papers])
 
     @staticmethod
     def _update(db: sqlite3.Connection, paper: Paper) -> None:
-        days = day_range(paper.published) if paper.published else (None, None)
         db.execute(
             "UPDATE papers SET title = ?, abstract = ?, authors = ?, author_count = ?,"
             " published = ?, date_text = ?, url = ?, source = ?, organization = ?, arxiv_id = ?,"
             " doi = ?, first_day = ?, last_day = ? WHERE id = ?",
-            (*_values(paper)[1:], *days, paper.id),
+            (*_values(paper)[1:], *_days(paper), paper.id),
         )
 
     @staticmethod
     def _add_places(
-        db: sqlite3.Connection, paper: Paper, paper_id: str, keys: Iterable[str]
+        db: sqlite3.Connection, papers: Iterable[tuple[Paper, str, Sequence[str]]]
     ) -> None:
-        sha256 = sha256_of(f"{paper.title}\n{paper.abstract}")
+        """Where papers were read, and what names them; each is known by the id beside it."""
+        places: list[tuple[object, ...]] = []
+        identities: list[tuple[str, str]] = []
+        for paper, paper_id, keys in papers:
+            sha256 = sha256_of(f"{paper.title}\n{paper.abstract}")
+            places.extend(
+                (paper_id, p.source, p.file, p.line, sha256, p.folder) for p in paper.places
+            )
+            identities.extend((key, paper_id) for key in keys)
         db.executemany(
             "INSERT INTO places (paper_id, source, file, line, text_sha256, folder)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (paper_id, source, file, line, folder)"
             " DO UPDATE SET text_sha256 = excluded.text_sha256"
             " WHERE text_sha256 <> excluded.text_sha256",
-            [(paper_id, p.source, p.file, p.line, sha256, p.folder) for p in paper.places],
+            places,
         )
-        db.executemany(
-            "INSERT OR IGNORE INTO identities VALUES (?, ?)", [(key, paper_id) for key in keys]
-        )
+        db.executemany("INSERT OR IGNORE INTO identities VALUES (?, ?)", identities)
 
     @staticmethod
     def _forget(db: sqlite3.Connection, paper_id: str) -> None:
@@ -556,12 +595,16 @@ class PaperStore:
             )
             self._touch(db)
 
-    def missing_from(self, index: Index, limit: int) -> list[Paper]:
-        """Up to ``limit`` papers that an index does not hold yet."""
+    def to_index(self, limit: int) -> list[tuple[str, str, str]]:
+        """Up to ``limit`` papers that the lexical index does not hold: id, title and abstract."""
         rows = self._rows(
-            f"SELECT {_COLUMNS} FROM papers WHERE {index} = 0 ORDER BY rowid LIMIT ?", (limit,)
+            "SELECT id, title, abstract FROM papers WHERE lexical = 0 ORDER BY rowid LIMIT ?",
+            (limit,),
         )
-        return [_paper(row) for row in rows]
+        for row in rows:
+            if not all(isinstance(text, str) for text in row):
+                raise _damaged(f"the record of {str(row[0])[:80]!r}")
+        return rows
 
     def to_embed(self, limit: int) -> list[tuple[Paper, tuple[Offsets, ...]]]:
         """Up to ``limit`` papers without vectors, each with its sentences."""
@@ -697,7 +740,7 @@ class PaperStore:
                     (
                         paper.id,
                         _stamp(paper.title, paper.abstract),
-                        json.dumps(sentences),
+                        _stored_offsets(sentences),
                         _eight_bits(sentence_vectors[paper.id]),
                     ),
                 )
@@ -1022,6 +1065,15 @@ def _damaged(what: str) -> LibraryError:
     )
 
 
+def _stored_offsets(sentences: Sequence[Offsets]) -> str:
+    # The same characters as json.dumps gives, in a quarter of the time.
+    return str([[start, end] for start, end in sentences])
+
+
+def _days(paper: Paper) -> tuple[int, int] | tuple[None, None]:
+    return day_range(paper.published) if paper.published else (None, None)
+
+
 def _offsets(stored: object, paper_id: object) -> tuple[Offsets, ...]:
     try:
         spans = json.loads(stored) if isinstance(stored, str) else None
@@ -1046,7 +1098,7 @@ def _values(paper: Paper) -> tuple[object, ...]:
         paper.id,
         paper.title,
         paper.abstract,
-        json.dumps(paper.authors, ensure_ascii=False),
+        _ENCODER.encode(paper.authors),
         paper.author_count,
         paper.published,
         paper.date_text,

@@ -35,6 +35,7 @@ _NO_END = frozenset(
     " prof st no nos vol ca viz incl w.r.t a.k.a u.s u.k et inc ltd dept univ".split()
 )
 _LIST_MARK = re.compile(r"\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})\)?\.")
+_LONGEST_LIST_MARK = 7
 _OPENERS = "\"'“‘([{$\\<`"
 
 
@@ -91,7 +92,7 @@ def sentence_spans(text: str) -> list[Offsets]:
         if following >= end:
             break
         gap = match.start(match.lastindex or 1)
-        if _LIST_MARK.fullmatch(text, start, gap):
+        if gap - start <= _LONGEST_LIST_MARK and _LIST_MARK.fullmatch(text, start, gap):
             continue
         if _ends_sentence(text, match.start(), following):
             spans.append((start, gap))

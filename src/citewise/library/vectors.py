@@ -3,9 +3,9 @@
 What Chroma 1.5 does otherwise than one expects, and what is done about it: the default space is
 L2 (cosine is asked for), ``add`` ignores an id that exists (``upsert`` is used), a call takes at
 most 5,461 rows (batches), a filter of more than 32,766 values fails (it is applied here instead),
-a client that has queried never sees another process's additions in ``query`` and may fail over
-them (``reload`` opens anew), and all clients of a process on one path share one engine that outlives them (each index
-takes an engine of its own, and stops it).
+a client that has queried never sees another process's additions in ``query``, and may fail over
+them (``reload`` opens anew), and all clients of a process on one path share one engine that
+outlives them (each index takes an engine of its own, and stops it).
 
 The index lies in a folder, or in a collection of a Chroma server. Such a server has no
 authentication of its own since Chroma 1.0: it belongs on the loopback, in a private network, or
