@@ -110,7 +110,7 @@ def start(*words: str | Path, **more: Any) -> subprocess.Popen[str]:
 def one_line(text: str) -> str:
     """The text, which is one line and says no more than a person wants to know."""
     assert "Traceback" not in text
-    lines = [line for line in text.splitlines() if line.strip() and "Starting the page" not in line]
+    lines = [line for line in text.splitlines() if line.strip() and not line.endswith(" ...")]
     assert len(lines) == 1, text
     return lines[0]
 

@@ -754,8 +754,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _chat(args: argparse.Namespace) -> int:
-    if not args.quiet:
-        _warn("Starting the page (a few seconds) ...")
+    step = _steps(args)
+    step("opening the library")
     from citewise.web.auth import check_reach  # noqa: PLC0415 - help must not wait for it
     from citewise.web.users import Users  # noqa: PLC0415
 
@@ -797,8 +797,20 @@ def _chat(args: argparse.Namespace) -> int:
             users=users,
             open_browser=args.open,
             ready=ready,
+            on_step=step,
         )
     return EXIT_DONE
+
+
+def _steps(args: argparse.Namespace) -> Callable[[str], None]:
+    """Tells people what a start waits for, with the seconds since it began."""
+    began = time.monotonic()
+
+    def step(text: str) -> None:
+        if not args.quiet:
+            _warn(f"{time.monotonic() - began:4.1f} s  {text} ...")
+
+    return step
 
 
 def _open_more(args: argparse.Namespace, first: Library) -> Iterator[Library]:

@@ -138,6 +138,8 @@ class PageContext:
     """The conversations; unless given, they end with the server."""
     kept_note: str = ""
     """Why conversations are not kept with the library, for people; empty where they are."""
+    login: bool = False
+    """Whether people have to log in."""
     user_of: Callable[[Any], str] = nobody
     """The name of the person behind a ``gr.Request``; empty where nobody has to log in."""
     opened: Mapping[str, gr.Button] = field(default_factory=dict)

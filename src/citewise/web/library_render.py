@@ -45,11 +45,8 @@ class Facts:
 # ---------------------------------------------------------------- head and search
 
 
-def head_html(facts: Facts, others: Mapping[str, str] | None = None) -> str:
-    """Name, number of papers, their dates and sources, and how much is embedded.
-
-    ``others`` are the pages of all libraries by name, where there are several.
-    """
+def head_html(facts: Facts) -> str:
+    """Name, number of papers, their dates and sources, and how much is embedded."""
     parts = [plural(facts.papers, "paper")]
     if facts.earliest and facts.latest:
         parts.append(f"{text(facts.earliest)} to {text(facts.latest)}")
@@ -70,27 +67,8 @@ def head_html(facts: Facts, others: Mapping[str, str] | None = None) -> str:
     elif facts.papers:
         parts.append("all embedded")
     return clean(
-        f'<header class="cw-lib-head"><h2>{text(facts.name)}</h2>{_shelves(facts.name, others)}'
+        f'<header class="cw-lib-head"><h2>{text(facts.name)}</h2>'
         f'<p class="cw-lib-facts">{_DOT.join(parts)}</p>{bar}</header>'
-    )
-
-
-def _shelves(name: str, pages: Mapping[str, str] | None) -> str:
-    if not pages or len(pages) < 2:
-        return ""
-    return (
-        '<nav class="cw-shelves" aria-label="Libraries"><span>Libraries</span>'
-        + "".join(
-            button(
-                text(other),
-                "cw-shelf",
-                data_cw_do="library",
-                data_cw_key=page or "/",
-                aria_current="page" if other == name else None,
-            )
-            for other, page in sorted(pages.items(), key=lambda item: item[1])
-        )
-        + "</nav>"
     )
 
 

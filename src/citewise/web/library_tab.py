@@ -69,7 +69,7 @@ class _Room:
     # -- what stands where -------------------------------------------------------------------
 
     def head(self) -> str:
-        return library_render.head_html(self.facts(), self.libraries)
+        return library_render.head_html(self.facts())
 
     def facts(self) -> Facts:
         papers = len(self.library)

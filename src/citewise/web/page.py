@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import gradio as gr
 
@@ -57,9 +58,15 @@ def build_page(context: PageContext) -> gr.Blocks:
                 api_visibility="private",
                 queue=False,
             )
-        opened["chat"].click(
-            lambda: _head(context), outputs=head, show_progress="hidden", api_visibility="private"
-        )
+
+        def seen_by(request: gr.Request) -> str:
+            return _head(context, context.user_of(request))
+
+        quietly: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        opened["chat"].click(seen_by, outputs=head, **quietly)
+        if context.login:
+            # The page is drawn once for all; its head names the person who looks.
+            page.load(seen_by, outputs=head, queue=False, **quietly)
         page.load(None, js="() => window.citewiseReady()", api_visibility="private")
 
         add_endpoints(context)
@@ -67,9 +74,16 @@ def build_page(context: PageContext) -> gr.Blocks:
     return page
 
 
-def _head(context: PageContext) -> str:
+def _head(context: PageContext, user: str = "") -> str:
     # Of several the person chooses one beside the question.
     backends = [assistant.backend.name for assistant in context.assistants]
     backend = backends[0] if len(backends) == 1 else ""
     papers = context.library.info().papers
-    return render.header_html(papers, context.library.path.name, backend, ROOMS)
+    return render.header_html(
+        papers,
+        next(iter(context.libraries), context.library.path.name),
+        backend,
+        ROOMS,
+        libraries=context.libraries,
+        user=user,
+    )

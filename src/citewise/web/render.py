@@ -45,8 +45,8 @@ ALLOWED_TAGS: frozenset[str] = frozenset(
 """Every tag that may reach the page."""
 
 ALLOWED_ATTRIBUTES: frozenset[str] = frozenset(
-    """class hidden href rel role start target title type aria-expanded aria-hidden aria-label
-    aria-live aria-pressed data-cw-act data-cw-ask data-cw-c data-cw-key data-cw-open data-cw-paper
+    """class hidden href rel role start target title type aria-current aria-expanded aria-hidden
+    aria-label aria-live aria-pressed data-cw-act data-cw-ask data-cw-c data-cw-key data-cw-open data-cw-paper
     data-cw-quote data-cw-room data-cw-s data-cw-sentences data-cw-title data-cw-turn""".split()
     + sorted(mathematics.ATTRIBUTES)
 )
@@ -798,34 +798,76 @@ def conversations_html(
 # ---------------------------------------------------------------- the room itself
 
 
-def header_html(papers: int, library: str, backend: str, rooms: Mapping[str, str]) -> str:
+def header_html(
+    papers: int,
+    library: str,
+    backend: str,
+    rooms: Mapping[str, str],
+    *,
+    libraries: Mapping[str, str] | None = None,
+    user: str = "",
+) -> str:
     """The page's head: the rooms, what is asked, who writes the answers, light and dark.
 
     ``rooms`` are their labels by name; the browser marks the one that is open. ``backend`` is empty
-    where a person chooses among several.
+    where a person chooses among several. Of several ``libraries``, the paths of their pages by
+    name, another can be chosen; ``library`` is the one here. ``user`` is who is logged in.
     """
     doors = "".join(
         _button(_text(label), "cw-door", data_cw_room=name) for name, label in rooms.items()
     )
     who = f'<span class="cw-wide">backend <strong>{_text(backend)}</strong></span>'
+    here = f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
+    several = libraries is not None and len(libraries) > 1
     return clean(
         '<header class="cw-head">'
         + _button("", "cw-icon cw-menu", data_cw_act="side", aria_label="Conversations and filters")
         + f'<h1 class="cw-brand">citewise</h1><nav class="cw-doors" aria-label="Rooms">{doors}'
         f'</nav><span class="cw-about-all"><span>{_plural(papers, "paper")}</span>'
-        f'<span class="cw-wide">library <strong>{_text(library)}</strong></span>'
-        f"{who if backend else ''}</span>"
+        f"{who if backend else ''}{'' if several else here}</span>"
         '<span class="cw-tools">'
+        + (_libraries(library, libraries) if libraries is not None and several else "")
         + _button(
             "Evidence",
             "cw-link cw-evidence-toggle",
             data_cw_act="panel",
             aria_label="Show the evidence",
         )
+        + (_logged_in(user) if user else "")
         + _button(
             "", "cw-icon cw-theme", data_cw_act="theme", aria_label="Switch between light and dark"
         )
         + "</span></header>"
+    )
+
+
+def _libraries(library: str, pages: Mapping[str, str]) -> str:
+    choices = "".join(
+        "<li>"
+        + _button(
+            _text(name),
+            "cw-link cw-shelf",
+            data_cw_act="library",
+            data_cw_key=page or "/",
+            aria_current="page" if name == library else "false",
+        )
+        + "</li>"
+        for name, page in sorted(pages.items(), key=lambda item: item[1])
+    )
+    return (
+        f'<details class="cw-more cw-choose"><summary title="Library {_text(library)}; choose '
+        f'another"><span class="cw-what">library</span> <strong>{_text(library)}</strong></summary>'
+        f"<ul>{choices}</ul></details>"
+    )
+
+
+def _logged_in(user: str) -> str:
+    return (
+        f'<details class="cw-more cw-choose cw-person"><summary title="Logged in as {_text(user)}">'
+        f"<strong>{_text(user)}</strong></summary>"
+        f"<div><p>Logged in as <strong>{_text(user)}</strong>. Conversations are yours alone.</p>"
+        + _button("Log out", "cw-link cw-logout", data_cw_act="logout")
+        + "</div></details>"
     )
 
 

@@ -17,6 +17,7 @@ from citewise.errors import CitewiseError, PortInUseError, UsageError
 from citewise.web import theme
 from citewise.web.auth import USER, Door, check_reach, user_of
 from citewise.web.context import Asks, PageContext
+from citewise.web.gradio_import import lean_import
 from citewise.web.guard import Guard, Places
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def build_app(
     users: Users | None = None,
     host: str = "127.0.0.1",
     mcp: bool = False,
+    on_step: Callable[[str], None] | None = None,
 ) -> FastAPI:
     """The whole server as an ASGI application: the page at ``/``, ``/healthz`` beside it.
 
@@ -73,9 +75,12 @@ def build_app(
     each of which has a page of its own under ``/library/``. With ``users`` everything but
     ``/healthz`` wants a login; without, ``host`` is what a browser may call this machine besides
     its loopback names. With ``mcp`` agents find tools at ``/mcp``;
-    raises UsageError where the extra for it is not installed.
+    raises UsageError where the extra for it is not installed. ``on_step`` is told what begins.
     """
-    import gradio as gr  # noqa: PLC0415  # takes seconds to import, as what is made with it
+    say = on_step or _silent
+    say("importing the page's parts")
+    with lean_import():
+        import gradio as gr  # noqa: PLC0415  # takes seconds, as what is made with it
     from fastapi import FastAPI  # noqa: PLC0415  # comes with gradio
     from fastapi.middleware.cors import CORSMiddleware  # noqa: PLC0415
 
@@ -83,6 +88,10 @@ def build_app(
     from citewise.web.page import build_page  # noqa: PLC0415
     from citewise.web.rooms import Rooms, pages_of  # noqa: PLC0415  # imports fastapi
 
+    say("loading the search model and the index")
+    # Here, because the page opens with questions that it looks for among the papers.
+    _warm(assistant)
+    say("drawing the page")
     places = Places()
     tools = _tools(assistant, places) if mcp else None
     app = FastAPI(
@@ -121,6 +130,7 @@ def build_app(
             PageContext.of(asked, user_of=user_of),
             adding=rooms.open(app, asked[0].library, prefix),
             evaluating=rooms.evaluating,
+            login=users is not None,
             libraries={name: prefix, **libraries},
         )
         app = gr.mount_gradio_app(
@@ -139,6 +149,10 @@ def build_app(
             auth_dependency=_user if users is not None else None,
         )
     return app
+
+
+def _silent(step: str) -> None:
+    del step
 
 
 def _tools(assistant: Asks, places: Places) -> McpDoor:
@@ -199,18 +213,19 @@ def make_server(
     users: Users | None = None,
     mcp: bool = False,
     ready: Callable[[str], None] | None = None,
+    on_step: Callable[[str], None] | None = None,
 ) -> tuple[uvicorn.Server, socket.socket]:
     """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
 
-    ``others`` are as for ``build_app``; ``ready`` is called with the page's address once it
-    is served. Raises PortInUseError, UsersError where nobody could log in, and UsageError where
+    ``others`` and ``on_step`` are as for ``build_app``; ``ready`` is called with the page's address
+    once it is served. Raises PortInUseError, UsersError where nobody could log in, and UsageError where
     the host cannot be listened on or is reached by others and no ``users`` are given, or ``mcp``
     lacks its extra.
     """
     check_reach(host, users)
     sock = _listen(host, port)
     try:
-        app = build_app(assistant, others=others, users=users, host=host, mcp=mcp)
+        app = build_app(assistant, others=others, users=users, host=host, mcp=mcp, on_step=on_step)
         import uvicorn  # noqa: PLC0415  # comes with gradio
     except BaseException:
         sock.close()
@@ -255,15 +270,19 @@ def serve(
     mcp: bool = False,
     open_browser: bool = False,
     ready: Callable[[str], None] | None = None,
+    on_step: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page until interrupted; prints nothing.
 
-    ``ready`` is called with the page's address once it answers; with ``open_browser`` it is opened
-    then. Raises as ``make_server``. Ctrl-C ends it without an error.
+    ``on_step`` is told what begins while the page is made, in words for people; ``ready`` is called
+    with the page's address once it answers, and with ``open_browser`` it is opened then. Raises as
+    ``make_server``. Ctrl-C ends it without an error.
     """
 
     def on_ready(url: str) -> None:
-        for library in {id(one.library): one for one in (assistant, *others)}.values():
+        # The first library is ready by now.
+        rest = {id(one.library): one for one in others if one.library is not assistant.library}
+        for library in rest.values():
             threading.Thread(target=_warm, args=(library,), daemon=True).start()
         if ready is not None:
             ready(url)
@@ -278,6 +297,7 @@ def serve(
         users=users,
         mcp=mcp,
         ready=on_ready,
+        on_step=on_step,
     )
     try:
         server.run(sockets=[sock])

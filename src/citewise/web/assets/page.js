@@ -28,6 +28,23 @@
     applyTheme(theme);
   };
 
+  // a form of our own: nothing but a press of this person's ends the login
+  const leave = () => {
+    const form = document.createElement("form");
+    form.method = "post";
+    form.action = "/logout";
+    document.body.append(form);
+    form.submit();
+  };
+
+  // another library, in the same room
+  const goTo = (choice) => {
+    const path = choice.dataset.cwKey.replace(/\/?$/, "/");
+    // assign would only move to the fragment where the path is the same
+    if (choice.getAttribute("aria-current") === "page" || !/^\/(?!\/)/.test(path)) return;
+    location.href = path + location.hash;
+  };
+
   // rooms: which one is open stands in the address, and the server hears of every visit
   let room = null;
   let ready = false;
@@ -444,6 +461,8 @@
     if (cwOpen) openCard(cwOpen, target);
     else if (cwAsk) askNow(cwAsk);
     else if (cwAct === "theme") switchTheme();
+    else if (cwAct === "logout") leave();
+    else if (cwAct === "library") goTo(target);
     else if (cwAct === "side") draw(true);
     else if (cwAct === "open") openConversation(target.dataset.cwC);
     else if (cwAct === "manage") manage(target);

@@ -271,11 +271,6 @@
     clear: () => { view = fresh(); look({}); fillForm(); },
     stop: () => act("stop"),
     dismiss: () => act("dismiss"),
-    library: (at) => {
-      // assign would only move to the fragment where the path is the same
-      if (at.getAttribute("aria-current")) return;
-      location.href = `${at.dataset.cwKey.replace(/\/?$/, "/")}#library`;
-    },
     "eval-start": (at) => {
       const fields = at.closest("form").elements;
       evaluate("start", { set: fields.set.value, limit: fields.limit.value,
