@@ -7,19 +7,15 @@ from typing import Any
 
 import pytest
 import scripted  # type: ignore[import-not-found]  # beside this file
-from test_page_browser import (  # type: ignore[import-not-found]  # beside this file
-    WAIT,
-    Room,
-    browser,
-    open_room,
-    pytestmark,
-)
+from tests.support.browser import WAIT, Room, browser, needs_browser, open_room
 
 from citewise.answering.assistant import Assistant
 from citewise.library.embedding import MiniLM
 from citewise.library.library import Library
 
-__all__ = ["browser", "open_room", "pytestmark"]
+__all__ = ["browser", "open_room"]
+
+pytestmark = needs_browser
 
 HOSTILE = (
     '<img src=x onerror="window.hacked=1"> & ${window.hacked=1} <script>window.hacked=1</script>'
@@ -43,19 +39,23 @@ def line(at: int, **fields: object) -> str:
     return json.dumps(given | fields) + "\n"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(
-    tmp_path: Path, encoder: MiniLM, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory, encoder: MiniLM
 ) -> Iterator[tuple[str, Library]]:
-    # evaluations are kept in the user's data
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    first = tmp_path / "first.jsonl"
+    folder = tmp_path_factory.mktemp("rooms")
+    first = folder / "first.jsonl"
     first.write_text("".join(line(at) for at in range(25)), "utf-8")
-    with Library.open(tmp_path / "shelf", embedder=encoder) as library:
-        library.ingest(first, embed=False)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Library.open(folder / "shelf", embedder=encoder) as library,
+    ):
+        # evaluations are kept in the user's data
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        library.ingest(first)
         with (
             library.embedding_in_background(),
-            Library.open(tmp_path / "other", embedder=encoder) as other,
+            Library.open(folder / "other", embedder=encoder) as other,
             scripted.serving(Assistant(library), others=[Assistant(other)]) as url,
         ):
             yield url, library
@@ -75,6 +75,96 @@ def wait_for_titles(room: Room, count: int) -> None:
     )
 
 
+def test_filters_themes_months_and_other_libraries(
+    open_room: Any, served: tuple[str, Library]
+) -> None:
+    url, _ = served
+    room: Room = open_room(f"{url}/#library", width=390, height=844, opens_with=".cw-row")
+    page = room.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.click(".cw-narrow summary")
+    page.fill(".cw-fields [name=since]", "2024-12")
+    wait_for_titles(room, 2)
+    assert page.inner_text(".cw-narrow-note") == ": from 2024-12"
+    page.fill(".cw-fields [name=since]", "some day")
+    assert "not a date" in room.sees("#cw-lib-list .cw-error").inner_text()
+    page.click("[data-cw-do=clear]")
+    wait_for_titles(room, 20)
+    # a month of the picture, with the keyboard
+    page.locator("g[data-cw-key='2024-02']").press("Enter")
+    wait_for_titles(room, 2)
+    theme = room.sees(".cw-theme-row").first
+    theme.click()
+    page.wait_for_function(
+        "document.querySelector('.cw-found')?.textContent.includes(' about ')", timeout=WAIT
+    )
+    # a paper covers the narrow page; Escape goes back to its row
+    page.locator(".cw-row-open").first.click()
+    assert room.sees(".cw-similar .cw-link").count() > 0
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".cw-reading", state="detached", timeout=WAIT)
+    assert page.evaluate("document.activeElement.className") == "cw-row-open"
+    page.click(".cw-choose summary")
+    page.click(".cw-shelf[aria-current=false]")
+    room.sees("#cw-lib-list .cw-nothing")
+    assert "An empty library" in page.inner_text("#cw-lib-picture")
+    assert page.inner_text(".cw-lib-head h2") == "other"
+
+
+def test_an_evaluation_of_three_questions_shows_its_figures(
+    open_room: Any, served: tuple[str, Library]
+) -> None:
+    url, _ = served
+    room: Room = open_room(f"{url}/#evaluate", opens_with=".cw-eval-form")
+    page = room.page
+    for count in ("3", "2"):
+        page.fill("[name=limit]", count)
+        page.click("[data-cw-do=eval-start]")
+        page.wait_for_function(
+            "count => document.querySelector('.cw-eval-run h3')?.textContent"
+            ".endsWith(`: ${count} questions`)",
+            arg=count,
+            timeout=WAIT,
+        )
+    cards = room.sees(".cw-cards-of").inner_text()
+    assert "accuracy" in cards
+    assert "95 %" in cards
+    # this library lacks the papers that the questions are about
+    assert "fit this library" in page.inner_text("[name=set]")
+    page.locator(".cw-failures summary").first.click()
+    assert page.locator(".cw-faults li").count() > 0
+    assert page.locator(".cw-run-row").count() == 2
+    page.select_option(".cw-compare select", index=1)
+    assert "2 questions in both" in room.sees(".cw-compare table >> xpath=../..").inner_text()
+    page.click("[data-cw-do=eval-report]")
+    frame = page.frame_locator(".cw-report-frame")
+    assert frame.locator("h1").inner_text(timeout=WAIT).startswith("questions, first")
+    # a number that cannot be is said, and starts nothing
+    page.fill("[name=limit]", "0")
+    page.click("[data-cw-do=eval-start]")
+    assert "Ask 1 to" in room.sees("#cw-eval-progress .cw-error").inner_text()
+    assert page.locator(".cw-run-row").count() == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_rooms(
+    open_room: Any, served: tuple[str, Library], scheme: str
+) -> None:
+    url, _ = served
+    room: Room = open_room(f"{url}/#library", opens_with=".cw-row", color_scheme=scheme)
+    room.page.click(".cw-narrow summary")
+    room.page.locator(".cw-row-open").first.click()
+    room.sees(".cw-reading .cw-similar")
+    room.page.click(".cw-choose summary")
+    assert room.barriers() == []
+    room.page.click(".cw-door[data-cw-room=evaluate]")
+    room.sees(".cw-eval-form")
+    for more in room.page.locator("#cw-room-evaluate details:not([open]) > summary").all():
+        more.click()
+    assert room.barriers() == []
+
+
+# The last: it changes what the others look at.
 def test_papers_are_added_read_chosen_exported_and_removed(
     open_room: Any, served: tuple[str, Library], tmp_path: Path
 ) -> None:
@@ -157,75 +247,3 @@ def test_papers_are_added_read_chosen_exported_and_removed(
     )
     page.click(".cw-reading [data-cw-do=only]")
     page.wait_for_selector(f"#cw-composer >> text=only {last}", timeout=WAIT)
-
-
-def test_filters_themes_months_and_other_libraries(
-    open_room: Any, served: tuple[str, Library]
-) -> None:
-    url, library = served
-    library.embed()
-    room: Room = open_room(f"{url}/#library", width=390, height=844, opens_with=".cw-row")
-    page = room.page
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.click(".cw-narrow summary")
-    page.fill(".cw-fields [name=since]", "2024-12")
-    wait_for_titles(room, 2)
-    assert page.inner_text(".cw-narrow-note") == ": from 2024-12"
-    page.fill(".cw-fields [name=since]", "some day")
-    assert "not a date" in room.sees("#cw-lib-list .cw-error").inner_text()
-    page.click("[data-cw-do=clear]")
-    wait_for_titles(room, 20)
-    # a month of the picture, with the keyboard
-    page.locator("g[data-cw-key='2024-02']").press("Enter")
-    wait_for_titles(room, 2)
-    theme = room.sees(".cw-theme-row").first
-    theme.click()
-    page.wait_for_function(
-        "document.querySelector('.cw-found')?.textContent.includes(' about ')", timeout=WAIT
-    )
-    # a paper covers the narrow page; Escape goes back to its row
-    page.locator(".cw-row-open").first.click()
-    assert room.sees(".cw-similar .cw-link").count() > 0
-    page.keyboard.press("Escape")
-    page.wait_for_selector(".cw-reading", state="detached", timeout=WAIT)
-    assert page.evaluate("document.activeElement.className") == "cw-row-open"
-    page.click(".cw-choose summary")
-    page.click(".cw-shelf[aria-current=false]")
-    room.sees("#cw-lib-list .cw-nothing")
-    assert "An empty library" in page.inner_text("#cw-lib-picture")
-    assert page.inner_text(".cw-lib-head h2") == "other"
-
-
-def test_an_evaluation_of_three_questions_shows_its_figures(
-    open_room: Any, served: tuple[str, Library]
-) -> None:
-    url, _ = served
-    room: Room = open_room(f"{url}/#evaluate", opens_with=".cw-eval-form")
-    page = room.page
-    for count in ("3", "2"):
-        page.fill("[name=limit]", count)
-        page.click("[data-cw-do=eval-start]")
-        page.wait_for_function(
-            "count => document.querySelector('.cw-eval-run h3')?.textContent"
-            ".endsWith(`: ${count} questions`)",
-            arg=count,
-            timeout=WAIT,
-        )
-    cards = room.sees(".cw-cards-of").inner_text()
-    assert "accuracy" in cards
-    assert "95 %" in cards
-    # this library lacks the papers that the questions are about
-    assert "fit this library" in page.inner_text("[name=set]")
-    page.locator(".cw-failures summary").first.click()
-    assert page.locator(".cw-faults li").count() > 0
-    assert page.locator(".cw-run-row").count() == 2
-    page.select_option(".cw-compare select", index=1)
-    assert "2 questions in both" in room.sees(".cw-compare table >> xpath=../..").inner_text()
-    page.click("[data-cw-do=eval-report]")
-    frame = page.frame_locator(".cw-report-frame")
-    assert frame.locator("h1").inner_text(timeout=WAIT).startswith("questions, first")
-    # a number that cannot be is said, and starts nothing
-    page.fill("[name=limit]", "0")
-    page.click("[data-cw-do=eval-start]")
-    assert "Ask 1 to" in room.sees("#cw-eval-progress .cw-error").inner_text()
-    assert page.locator(".cw-run-row").count() == 2

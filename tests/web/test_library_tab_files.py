@@ -97,14 +97,14 @@ def test_lots_wait_for_each_other_and_a_stopped_one_is_whole(
     assert slow.wait(20)
     adding.stop()
     wait_for(adding, 2)
-    assert [(job.number, job.state) for job in adding.jobs] == [(1, "stopped"), (2, "done")]
-    first = adding.jobs[0].report
+    assert [(job.number, job.state) for job in adding.jobs()] == [(1, "stopped"), (2, "done")]
+    first = adding.jobs()[0].report
     assert first is not None
     assert first.added == 3
     assert len(shelf) == 6
     assert shelf.check() == []
     adding.forget()
-    assert adding.jobs == ()
+    assert adding.jobs() == ()
 
 
 def test_what_no_lot_may_be(adding: Adding, monkeypatch: pytest.MonkeyPatch) -> None:

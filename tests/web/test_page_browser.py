@@ -2,134 +2,25 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import shutil
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import scripted  # type: ignore[import-not-found]  # beside this file
+from tests.support.browser import WAIT, Room, browser, needs_browser, open_room
 
 from citewise.answering.assistant import Assistant
 from citewise.bundle import verify_bundle
 from citewise.library.library import Library
 from citewise.types import Filters
 
-axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+__all__ = ["browser", "open_room"]
 
-CHROMIUM = os.environ.get("CITEWISE_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-ARGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        # Where a browser is demanded, its absence fails the launch instead.
-        CHROMIUM is None and not os.environ.get("CITEWISE_REQUIRE_BROWSER"),
-        reason="no Chromium on this machine: the page is not tested in a browser "
-        "(install one, or name it in CITEWISE_CHROMIUM)",
-    ),
-]
-WAIT = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield browser
-        browser.close()
-
-
-class Room:
-    """A page that notes what no page of ours may do."""
-
-    def __init__(self, page: Any, address: str, opens_with: str = ".cw-welcome") -> None:
-        self.page = page
-        self.faults: list[str] = []
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("request", self._request)
-        page.goto(address)
-        page.wait_for_selector(opens_with, timeout=WAIT)
-
-    def _console(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
-            self.faults.append(f"{message.type}: {message.text}")
-
-    def _request(self, request: Any) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
-            self.faults.append(f"request: {request.url}")
-
-    def type(self, question: str) -> None:
-        self.page.fill("#cw-box textarea", question)
-        self.page.press("#cw-box textarea", "Enter")
-
-    def ask(self, question: str) -> None:
-        self.type(question)
-        self.page.wait_for_function(
-            """question => {
-              const turn = document.querySelector('#cw-current .cw-turn:not(.cw-busy)');
-              return turn && turn.querySelector('.cw-question h2').textContent.trim() === question
-            }""",
-            arg=question.strip(),
-            timeout=WAIT,
-        )
-
-    def sees(self, selector: str) -> Any:
-        self.page.wait_for_selector(selector, timeout=WAIT)
-        return self.page.locator(selector)
-
-    def in_view(self, selector: str, pane: str) -> bool:
-        return bool(
-            self.page.evaluate(
-                """([selector, pane]) => {
-                  const a = document.querySelector(selector).getBoundingClientRect();
-                  const b = document.querySelector(pane).getBoundingClientRect();
-                  return a.top >= b.top - 1 && a.top < Math.min(b.bottom, innerHeight)
-                    && a.left >= b.left - 1
-                }""",
-                [selector, pane],
-            )
-        )
-
-
-@pytest.fixture
-def open_room(browser: Any) -> Iterator[Any]:
-    rooms: list[Room] = []
-
-    def make(
-        address: str,
-        width: int = 1440,
-        height: int = 900,
-        opens_with: str = ".cw-welcome",
-        **options: Any,
-    ) -> Room:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, reduced_motion="reduce", **options
-        )
-        rooms.append(Room(context.new_page(), address, opens_with))
-        return rooms[-1]
-
-    yield make
-    faults = [fault for room in rooms for fault in room.faults]
-    for room in rooms:
-        room.page.context.close()
-    assert faults == []
+pytestmark = needs_browser
 
 
 @pytest.fixture
@@ -452,8 +343,7 @@ def test_nothing_is_out_of_reach(open_room: Any, address: str, scheme: str, widt
     room.page.evaluate("document.querySelector('#cw-filter-box .label-wrap').click()")
     room.page.locator("#cw-current .cw-chip").nth(2).click()
     room.sees(".cw-cards .cw-open mark")
-    found = axe.Axe().run(room.page)["violations"]
-    assert [(v["id"], n["html"][:200]) for v in found for n in v["nodes"]] == []
+    assert room.barriers() == []
 
 
 def test_rooms_stand_in_the_address(open_room: Any, address: str) -> None:

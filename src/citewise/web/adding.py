@@ -81,7 +81,7 @@ class Adding:
         self._library = library
         self._clock = clock
         self._root = Path(tempfile.mkdtemp(prefix="citewise-files-"))
-        self._lots: dict[str, _Lot] = {}
+        self._lots: dict[tuple[str, str], _Lot] = {}
         self._queue: deque[tuple[Job, _Lot]] = deque()
         self._job: Job | None = None
         self._ended: deque[Job] = deque(maxlen=_SHOWN_JOBS)
@@ -97,8 +97,15 @@ class Adding:
         return self._job
 
     @property
-    def jobs(self) -> tuple[Job, ...]:
-        """The last lots that have ended, the one at work, and those that wait, in their order."""
+    def going(self) -> bool:
+        """Whether anybody's lot is at work or waits."""
+        return any(job.going for job in self._all())
+
+    def jobs(self, by: str = "") -> tuple[Job, ...]:
+        """A user's last lots that have ended, the one at work, and those that wait, in order."""
+        return tuple(job for job in self._all() if job.by == by)
+
+    def _all(self) -> tuple[Job, ...]:
         with self._lock:
             now = () if self._job is None else (self._job,)
             later = tuple(
@@ -108,23 +115,23 @@ class Adding:
 
     # -- files come in -------------------------------------------------------------------------
 
-    def receive(self, lot: str, name: str) -> Path:
-        """Where to write the next file of a lot, whose word the browser has made up.
+    def receive(self, lot: str, name: str, by: str = "") -> Path:
+        """Where to write the next file of a user's lot, whose word the browser has made up.
 
-        The name is kept for the report, without any folder. Raises UsageError for a word that is
+        The name is kept for the report, without any folder. Another user's lot is another one,
+        even under the same word. Raises UsageError for a word that is
         none, for too many files, or while too much is waiting.
         """
         if not _LOT.fullmatch(lot):
             raise UsageError("The lot of files has no proper name.")
         with self._lock:
             self._throw_away_abandoned()
-            if lot not in self._lots:
+            if (by, lot) not in self._lots:
                 if self._closed or len(self._lots) + len(self._queue) >= _MOST_LOTS:
                     raise UsageError("Many files are waiting already; try again in a while.")
-                folder = self._root / lot
-                folder.mkdir(exist_ok=True)
-                self._lots[lot] = _Lot(folder, [], 0, self._clock())
-            held = self._lots[lot]
+                folder = Path(tempfile.mkdtemp(dir=self._root))
+                self._lots[by, lot] = _Lot(folder, [], 0, self._clock())
+            held = self._lots[by, lot]
             if len(held.files) >= MOST_FILES:
                 raise UsageError(f"At most {MOST_FILES} files are taken at once.")
             held.touched = self._clock()
@@ -135,27 +142,27 @@ class Adding:
             held.files.append(path)
             return path
 
-    def room_for(self, lot: str, size: int) -> bool:
+    def room_for(self, lot: str, size: int, by: str = "") -> bool:
         """Count ``size`` more bytes of a lot; False when that is more than it may hold."""
         with self._lock:
-            held = self._lots.get(lot)
+            held = self._lots.get((by, lot))
             if held is None:
                 return False
             held.bytes += size
             held.touched = self._clock()
             return held.bytes <= MOST_LOT_BYTES
 
-    def drop(self, lot: str) -> None:
+    def drop(self, lot: str, by: str = "") -> None:
         """Throw a lot away that is not begun."""
         with self._lock:
-            held = self._lots.pop(lot, None)
+            held = self._lots.pop((by, lot), None)
         if held is not None:
             shutil.rmtree(held.folder, ignore_errors=True)
 
     def begin(self, lot: str, by: str = "") -> Job:
         """Read the files of a lot, after those that came before; raises UsageError without any."""
         with self._lock:
-            held = self._lots.pop(lot, None)
+            held = self._lots.pop((by, lot), None)
             if held is None or not held.files or self._closed:
                 raise UsageError("No file has come in.")
             self._count += 1
@@ -168,15 +175,19 @@ class Adding:
                 self._worker.start()
         return job
 
-    def stop(self) -> None:
-        """Stop the lot at work; what it has added stays, and the library is whole."""
-        self._stop.set()
-
-    def forget(self) -> None:
-        """Let go of the reports of lots that have ended."""
+    def stop(self, by: str = "") -> None:
+        """Stop the lot at work if it is this user's; what it has added stays, all is whole."""
         with self._lock:
+            if self._job is not None and self._job.by == by:
+                self._stop.set()
+
+    def forget(self, by: str = "") -> None:
+        """Let go of the reports of a user's lots that have ended."""
+        with self._lock:
+            others = [job for job in self._ended if job.by != by]
             self._ended.clear()
-            if self._job is not None and not self._job.going:
+            self._ended.extend(others)
+            if self._job is not None and not self._job.going and self._job.by == by:
                 self._job = None
 
     def close(self) -> None:

@@ -45,10 +45,11 @@ def add_library_routes(
 
     async def upload(request: Request) -> Response:
         lot, name = request.query_params.get("lot", ""), request.query_params.get("name", "")
+        user = user_of(request)
         try:
             if int(request.headers.get("content-length") or 0) > MOST_BYTES:
                 return _too_large(name)
-            path = await run_in_threadpool(adding.receive, lot, name)
+            path = await run_in_threadpool(adding.receive, lot, name, user)
         except (UsageError, ValueError) as error:
             return _refused(str(error))
         size = 0
@@ -56,12 +57,12 @@ def add_library_routes(
             with path.open("wb") as file:
                 async for piece in request.stream():
                     size += len(piece)
-                    if size > MOST_BYTES or not adding.room_for(lot, len(piece)):
-                        adding.drop(lot)
+                    if size > MOST_BYTES or not adding.room_for(lot, len(piece), user):
+                        adding.drop(lot, user)
                         return _too_large(name)
                     await run_in_threadpool(file.write, piece)
         except OSError as error:
-            adding.drop(lot)
+            adding.drop(lot, user)
             log.warning("a file that was sent could not be kept: %s", error)
             return _refused("The server has no room for the file.", 507)
         return JSONResponse({"received": size})

@@ -152,16 +152,18 @@ class _Room:
 
         threading.Thread(target=work, name="citewise-themes", daemon=True).start()
 
-    def job(self) -> str:
+    def job(self, user: str) -> str:
+        """What becomes of the files of this user; others' are nobody else's business."""
         if self.adding is None:
             return ""
         waiting = self.library.waiting()
-        return "".join(library_render.job_html(job, waiting=waiting) for job in self.adding.jobs)
+        jobs = self.adding.jobs(user)
+        return "".join(library_render.job_html(job, waiting=waiting) for job in jobs)
 
     def going(self) -> bool:
         """Whether something changes by itself: files being read, papers being embedded."""
-        jobs = self.adding.jobs if self.adding is not None else ()
-        return any(job.going for job in jobs) or self.library.waiting() > 0
+        adding = self.adding is not None and self.adding.going
+        return adding or self.library.waiting() > 0
 
 
 def build_library_tab(context: PageContext) -> None:
@@ -195,16 +197,17 @@ def build_library_tab(context: PageContext) -> None:
     def on_look(event: gr.EventData) -> list[Any]:
         return update(papers=room.list(said(event)))
 
-    def on_visit() -> list[Any]:
+    def on_visit(request: gr.Request) -> list[Any]:
         html, whole = room.picture()
         ticking = gr.Timer(active=room.going() or not whole)
-        return update(head=room.head(), job=room.job(), picture=html, ticks=ticking)
+        job = room.job(context.user_of(request))
+        return update(head=room.head(), job=job, picture=html, ticks=ticking)
 
     # What each tab last saw, so that a tick sends only what has changed.
     seen = gr.State(("", "", "", 0))
 
-    def on_tick(before: tuple[str, str, str, int]) -> list[Any]:
-        headed, doing = room.head(), room.job()
+    def on_tick(before: tuple[str, str, str, int], request: gr.Request) -> list[Any]:
+        headed, doing = room.head(), room.job(context.user_of(request))
         drawn, whole = room.picture()
         count = len(room.library)
         changed: dict[str, Any] = {}
@@ -220,22 +223,22 @@ def build_library_tab(context: PageContext) -> None:
         return [*update(**changed), (headed, doing, drawn, count)]
 
     def on_act(event: gr.EventData, request: gr.Request) -> list[Any]:
-        values = said(event)
+        values, user = said(event), context.user_of(request)
         do = values.get("do")
         if do == "open":
             return update(paper=room.paper(str(values.get("id"))))
         if do == "close":
             return update(paper="")
         if do == "remove":
-            return on_remove(values, context.user_of(request))
+            return on_remove(values, user)
         adding = room.adding
         if do == "stop" and adding is not None:
-            adding.stop()
+            adding.stop(user)
         elif do == "dismiss" and adding is not None:
-            adding.forget()
+            adding.forget(user)
         elif do != "watch":
             return update()
-        return update(job=room.job(), ticks=gr.Timer(active=True))
+        return update(job=room.job(user), ticks=gr.Timer(active=True))
 
     def on_remove(values: Mapping[str, Any], user: str) -> list[Any]:
         ids = values.get("ids")

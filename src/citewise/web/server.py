@@ -218,9 +218,9 @@ def make_server(
     """The server, not yet running, and its bound socket: ``server.run(sockets=[socket])``.
 
     ``others`` and ``on_step`` are as for ``build_app``; ``ready`` is called with the page's address
-    once it is served. Raises PortInUseError, UsersError where nobody could log in, and UsageError where
-    the host cannot be listened on or is reached by others and no ``users`` are given, or ``mcp``
-    lacks its extra.
+    once it is served. Raises PortInUseError, UsersError where nobody could log in, and UsageError
+    where the host cannot be listened on or is reached by others and no ``users`` are given, or
+    ``mcp`` lacks its extra.
     """
     check_reach(host, users)
     sock = _listen(host, port)
