@@ -89,6 +89,8 @@
   let wanted = null;
   window.citewiseAux = () => {
     const told = { c: inAddress(), replacing };
+    // what is asked now says where it belongs; an address that led nowhere is left behind
+    wanted = null;
     edit(null);
     return told;
   };
