@@ -60,7 +60,8 @@ def both(browser: Any, served: str) -> Iterator[tuple[Room, Room]]:
 
 
 def conversation(room: Room) -> str:
-    return parse_qs(urlsplit(room.page.url).query)["c"][0]
+    address: str = room.page.url
+    return parse_qs(urlsplit(address).query)["c"][0]
 
 
 def test_neither_sees_what_the_other_asks(both: tuple[Room, Room], served: str) -> None:
