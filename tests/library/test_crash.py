@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.processes import Python
 
 from citewise.errors import LibraryError
 from citewise.library import library as library_module
 from citewise.library.embedding import MiniLM
 from citewise.library.library import Library
 
-SRC = Path(__file__).resolve().parents[2] / "src"
 FILES, PAPERS_A_FILE = 6, 40
 TOTAL = FILES * PAPERS_A_FILE
 
@@ -73,15 +71,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(SRC)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 def assert_whole(library: Library, acknowledged: int) -> None:
     ids = [paper.id for paper in library.papers()]
     assert len(ids) == len(set(ids)) >= acknowledged
@@ -99,14 +88,13 @@ def test_killed_at_any_moment_and_again_over_the_same_files(
     wait = random.Random(7)
     known = 0
     for _ in range(6):
-        process = python(INGEST, folder, *files)
-        assert process.stdout is not None
+        process = Python(INGEST, folder, *files)
         if known:
             # Whatever happens before is the same for every process; the moments differ after it.
             assert process.stdout.readline() == "open\n"
         time.sleep(wait.uniform(0, 1.2))
-        process.send_signal(signal.SIGKILL)
-        told = process.communicate()[0].split()
+        process.kill()
+        told = process.finish().split()
         known = max(known, PAPERS_A_FILE * sum(line.endswith(".jsonl") for line in told))
         with Library.open(folder, embedder=encoder) as library:
             assert_whole(library, known)
@@ -140,8 +128,8 @@ def test_killed_at_each_seam(
     file = tmp_path / "papers.jsonl"
     file.write_text(records("A quagga grazes. It has stripes.", 70))
     folder = tmp_path / "library"
-    process = python(DIE_AT, folder, room, deed, time_, file)
-    process.communicate()
+    process = Python(DIE_AT, folder, room, deed, time_, file)
+    process.finish()
     assert process.returncode == -signal.SIGKILL, "it did not come to this point"
     with Library.open(folder, embedder=encoder) as library:
         assert_whole(library, 0 if deed == "set_meta" else 70)
@@ -158,7 +146,7 @@ def test_killed_between_vectors_and_books_then_changed(
         records("Quaggas graze in the steppe all day long, and sleep at night. " * 40, 3)
     )
     folder = tmp_path / "library"
-    python(DIE_AT, folder, "PaperStore", "mark_dense", 1, file).communicate()
+    Python(DIE_AT, folder, "PaperStore", "mark_dense", 1, file).finish()
     # As after a large fill: opening leaves the embedding to a task of its own.
     monkeypatch.setattr(library_module, "_FINISH_AT_OPENING", 0)
     with Library.open(folder, embedder=encoder) as library:
@@ -176,8 +164,8 @@ def test_a_repair_killed_halfway_loses_no_paper(tmp_path: Path, encoder: MiniLM,
     file.write_text(records("A quagga grazes. It has stripes.", 20))
     with Library.open(folder, embedder=encoder) as library:
         library.ingest(file)
-    process = python(DIE_AT, folder, "PaperStore", deed, 1, "repair")
-    process.communicate()
+    process = Python(DIE_AT, folder, "PaperStore", deed, 1, "repair")
+    process.finish()
     assert process.returncode == -signal.SIGKILL
     with Library.open(folder, embedder=encoder) as library:
         assert_whole(library, 20)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.processes import Python
 
 from citewise.errors import FingerprintError, LibraryError
 from citewise.library import locks
@@ -20,7 +18,6 @@ from citewise.library.embedding import MiniLM, PassageInput, PassageVectors
 from citewise.library.library import Library, Progress
 from citewise.types import Paper
 
-SRC = Path(__file__).resolve().parents[2] / "src"
 Open = Callable[..., Library]
 
 
@@ -29,16 +26,6 @@ def papers(n: int, start: int = 0, animal: str = "quagga") -> list[Paper]:
         Paper(f"{animal}{at}", f"On {animal} {at}", f"The {animal} number {at} grazes. It sleeps.")
         for at in range(start, start + n)
     ]
-
-
-def python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(SRC)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def assert_whole(library: Library) -> None:
@@ -117,8 +104,8 @@ with Library.open(sys.argv[1]) as library:
     library.remove(["quagga5"])
     print(library.waiting() > 0, flush=True)
 """
-    other = python(code, library.path)
-    out, _ = other.communicate(timeout=60)
+    other = Python(code, library.path)
+    out = other.finish()
     assert (other.returncode, out) == (0, "True\n")
     embedding.join(60)
     assert not embedding.is_alive()
@@ -138,8 +125,8 @@ def test_two_that_embed_share_the_work(open_library: Open) -> None:
     embedding = threading.Thread(target=library.embed)
     embedding.start()
     assert slow.working.wait(30)
-    other = python(code, library.path)
-    out, _ = other.communicate(timeout=60)
+    other = Python(code, library.path)
+    out = other.finish()
     embedding.join(60)
     # It waited for the first and came back when all was done.
     assert other.returncode == 0
@@ -159,8 +146,8 @@ def show(progress):
         os.kill(os.getpid(), signal.SIGKILL)
 Library.open(sys.argv[1]).embed(show)
 """
-    killed = python(code, library.path)
-    killed.communicate(timeout=60)
+    killed = Python(code, library.path)
+    killed.finish()
     assert killed.returncode == -signal.SIGKILL
     again = open_library()
     assert again.waiting() == 64 * 4 - 128
@@ -176,7 +163,7 @@ def test_the_background_embeds_what_comes_and_stops(open_library: Open) -> None:
         while library.waiting():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        other = python(
+        other = Python(
             "import sys; from citewise import Library; from citewise.types import Paper\n"
             "with Library.open(sys.argv[1]) as library:\n"
             "    library.add([Paper('heron', 'Heron', 'It stands on one leg.')], embed=False)\n",
@@ -231,15 +218,13 @@ with Library.open(sys.argv[1]) as library:
         library.add([Paper(f"o{turn}", f"Okapi {turn}", f"Okapi {turn} hides. It eats leaves.")])
         print(turn, flush=True)
 """
-    other = python(code, library.path)
-    assert other.stdin is not None
-    assert other.stdout is not None
+    other = Python(code, library.path)
     for turn in range(6):
         other.stdin.write("go\n")
         other.stdin.flush()
         assert other.stdout.readline() == f"{turn}\n"
         library.add(papers(5, start=100 + 5 * turn))
-    other.communicate(timeout=30)
+    other.finish()
     assert len(library) == 40 + 6 + 30
     assert_whole(library)
     assert_whole(open_library())
@@ -266,14 +251,12 @@ PaperStore.mark_dense = slowly
 with Library.open(sys.argv[1]) as library:
     library.embed()
 """
-    other = python(code, reader.path)
-    assert other.stdin is not None
-    assert other.stdout is not None
+    other = Python(code, reader.path)
     assert other.stdout.readline() == "written\n"
     for _ in range(2):
         assert reader.search("birds in the water", 1, papers=["heron"])[0].dense_rank == 1
         assert len(reader.search("birds in the water", 9)) == before + 1
-    other.communicate("go on\n", timeout=60)
+    other.finish("go on\n")
     assert other.returncode == 0
     assert_whole(reader)
 
@@ -351,8 +334,8 @@ def set_up(connection):
 papers.PaperStore._set_up = staticmethod(set_up)
 Library.open(sys.argv[1]).add([])
 """
-    killed = python(code, library.path)
-    killed.communicate(timeout=60)
+    killed = Python(code, library.path)
+    killed.finish()
     assert killed.returncode == -signal.SIGKILL
     assert schema(library.path) == "1"
     again = open_library()

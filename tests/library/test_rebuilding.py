@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.openai_server import Exchange, OpenAIServer, failing
+from tests.support.processes import Python
 
 from citewise.errors import FingerprintError, LibraryError, UsageError, VectorsAwayError
 from citewise.library.embedders import embedder_from
@@ -25,7 +26,6 @@ from citewise.library.library import Library, Progress
 from citewise.library.vectors import ChromaServer, VectorIndex
 from citewise.types import Paper
 
-SRC = Path(__file__).resolve().parents[2] / "src"
 ANIMALS = [
     Paper("zebra", "On zebras", "Zebras have stripes. Nobody else does."),
     Paper("otter", "On otters", "Otters hold hands while they sleep."),
@@ -110,11 +110,8 @@ def test_killed_halfway_the_old_one_still_works(
 ) -> None:
     with Library.open(folder, embedder=encoder) as library:
         library.add([*many(100), *ANIMALS])
-    killed = subprocess.run(
-        [sys.executable, "-c", KILL, str(folder), deed, str(times)],
-        env={**os.environ, "PYTHONPATH": str(SRC)},
-        check=False,
-    )
+    killed = Python(KILL, folder, deed, times)
+    killed.finish()
     assert killed.returncode == -signal.SIGKILL
     with Library.open(folder, embedder=encoder) as old:
         assert_whole(old)
@@ -132,11 +129,7 @@ def test_a_reader_follows_a_repair_by_another_process(folder: Path, encoder: Min
         reader.add(ANIMALS)
         assert reader.search("zebra", 1)[0].paper.id == "zebra"
         code = "import sys; from citewise import Library; Library.repair(sys.argv[1]).close()"
-        subprocess.run(
-            [sys.executable, "-c", code, str(folder)],
-            env={**os.environ, "PYTHONPATH": str(SRC)},
-            check=True,
-        )
+        assert Python(code, folder).wait() == 0
         assert_whole(reader)
         assert reader.add([Paper("late", "Late", "It came late.")]).added == 1
         assert_whole(reader)
@@ -218,11 +211,7 @@ def test_a_library_with_its_vectors_on_a_server(
             "with Library.open(sys.argv[1], vectors=sys.argv[2]) as library:\n"
             "    library.add([Paper('late', 'Late', 'A giraffe eats leaves of high trees.')])\n"
         )
-        subprocess.run(
-            [sys.executable, "-c", code, str(folder), chroma],
-            env={**os.environ, "PYTHONPATH": str(SRC)},
-            check=True,
-        )
+        assert Python(code, folder, chroma).wait() == 0
         assert library.search("animal eating leaves", 1)[0].paper.id == "late"
     # A library names an address, but only its owner has it asked.
     with Library.open(folder, embedder=encoder) as unnamed:
