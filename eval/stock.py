@@ -55,14 +55,13 @@ def ingest(papers: Sequence[Paper], folder: Path, model: Path) -> int:
     from llama_index.core.node_parser import SentenceSplitter  # noqa: PLC0415
 
     class Default(ONNXMiniLM_L6_V2):
-        DOWNLOAD_PATH = model
-
         @property
         def model(self) -> Any:
             session = super().model
             typed = any(given.name == "token_type_ids" for given in session.get_inputs())
             return session if typed else _Untyped(session)
 
+    Default.DOWNLOAD_PATH = model
     splitter = SentenceSplitter()
     client = chromadb.PersistentClient(path=str(folder))
     collection = client.create_collection("papers", embedding_function=Default())  # type: ignore[arg-type]
