@@ -79,7 +79,7 @@ _FOCUS_BONUS_WHEN_LOST = 0.9
 _NEAR_ENOUGH = 0.45
 """Cosine of question and passage from which a paper comes near it by itself."""
 TOO_FAR = "no paper here comes close enough to the question"
-_ATTEMPT_WITH_MODEL = 0.2
+_ATTEMPT_WITH_MODEL = 0.12
 """Below this probability a model is not even asked; it can decline by itself above."""
 _REVISE_WITHIN_S = 60.0
 """A model that took longer for its answer is not asked to rewrite any of it."""

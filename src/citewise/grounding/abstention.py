@@ -2,7 +2,7 @@
 
 A probability from a handful of features. The weights are a logistic regression
 fitted by training/fit_abstention.py on the dev questions, on the same questions with their papers
-left out, and on off-topic ones.
+left out, on off-topic ones, and on questions about papers of another field.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from dataclasses import dataclass
 
 from citewise.types import QuestionKind
 
-ANSWERABLE = 0.3
+ANSWERABLE = 0.2
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.09,
-    "cosine": 2.23,
-    "passage": 2.2,
-    "covered": 1.69,
-    "covered_by_paper": 1.57,
-    "unknown": -0.12,
-    "names": 1.62,
-    "wanted": -0.25,
-    "answered": 4.44,
+    "bias": -6.57,
+    "cosine": 1.5,
+    "passage": 1.3,
+    "covered": 0.56,
+    "covered_by_paper": -0.55,
+    "unknown": 0.43,
+    "names": 2.05,
+    "wanted": 0.38,
+    "answered": 4.88,
 }
 
 
-CONFIDENCE_BIAS = -0.79
-CONFIDENCE_SLOPE = 0.81
+CONFIDENCE_BIAS = 0.58
+CONFIDENCE_SLOPE = 0.39
 CONFIDENCE_OF_KIND: Mapping[QuestionKind, float] = {
-    QuestionKind.FACT: 0.97,
-    QuestionKind.NUMBER: 1.62,
-    QuestionKind.COMPARISON: -1.08,
-    QuestionKind.LIST: 0.9,
-    QuestionKind.OVERVIEW: -2.41,
-    QuestionKind.HOW: -0.29,
-    QuestionKind.YES_NO: 0.29,
+    QuestionKind.FACT: 0.3,
+    QuestionKind.NUMBER: 0.55,
+    QuestionKind.COMPARISON: -0.26,
+    QuestionKind.LIST: 0.22,
+    QuestionKind.OVERVIEW: -0.81,
+    QuestionKind.HOW: -0.03,
+    QuestionKind.YES_NO: 0.04,
 }
 """Log-odds to add for a kind of question; 0 for kinds that are absent. Fitted with the others by
 ``training/fit_abstention.py --confidence``: whoever asks for an overview is seldom told all."""
