@@ -29,9 +29,9 @@ from citewise.backends.writing import (
     rewrite_turns,
     says_no_answer,
     split_turns,
-    tells_a_model,
 )
 from citewise.errors import BackendUnavailableError
+from citewise.library.orders import tells_a_model
 from citewise.types import (
     Effort,
     Evidence,

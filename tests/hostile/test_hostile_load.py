@@ -16,10 +16,11 @@ from citewise.answering.assistant import LONGEST_QUESTION, Assistant
 from citewise.answering.citations import CitedText
 from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
-from citewise.backends.writing import defused, tells_a_model
+from citewise.backends.writing import defused
 from citewise.errors import BackendError, UsageError
 from citewise.library.embedding import MiniLM
 from citewise.library.library import Library
+from citewise.library.orders import paper_sentences, tells_a_model, without_orders
 from citewise.library.passages import sentence_spans
 from citewise.sources.dates import iso_date
 from citewise.sources.identity import arxiv_id_of, doi_of, normalise
@@ -131,6 +132,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "doi_of": doi_of,
     "defused": defused,
     "tells_a_model": tells_a_model,
+    "orders": paper_sentences,
+    "without_orders": without_orders,
     "prose_html": lambda text: render.prose_html(text, [], []),
     "citations": _cited,
     "claim": lambda text: check(text, ABSTRACT),

@@ -28,15 +28,11 @@ from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
-from citewise.backends.writing import (
-    AnswerCutError,
-    may_say_no_answer,
-    says_no_answer,
-    tells_a_model,
-)
+from citewise.backends.writing import AnswerCutError, may_say_no_answer, says_no_answer
 from citewise.errors import BackendError, UsageError
 from citewise.grounding.abstention import ANSWERABLE, Answerability, answerability, confidence
 from citewise.library.library import Library
+from citewise.library.orders import order_spans, tells_a_model
 from citewise.types import (
     Answer,
     Citation,
@@ -422,14 +418,18 @@ class Assistant:
         return self.backend if isinstance(self.backend, ExtractiveBackend) else ExtractiveBackend()
 
     def _offered(self, evidence: tuple[Evidence, ...], course: _Course) -> tuple[Evidence, ...]:
-        """What a writer may cite: no sentence that gives orders to a model."""
-        kept = [item for item in evidence if not tells_a_model(item.span.text)]
-        if len(kept) < len(evidence):
-            titles = {i.paper.title: None for i in evidence if tells_a_model(i.span.text)}
+        """What a writer may cite: no sentence that gives orders to a model.
+
+        A library leaves such words out itself; one that an older citewise filled has them still.
+        """
+        papers = {item.paper.id: item.paper for item in evidence}
+        orders = {one.title: n for one in papers.values() if (n := len(order_spans(one.abstract)))}
+        if orders:
             course.notes.append(
-                "Left out, because it reads like an order to a language model: "
-                f"{len(evidence) - len(kept)} of the sentences of {'; '.join(titles)}."
+                "Left out, because it reads like an order to a language model: words in "
+                f"{sum(orders.values())} places of the abstract of {'; '.join(orders)}."
             )
+        kept = [item for item in evidence if not tells_a_model(item.span.text)]
         return tuple(replace(item, n=n) for n, item in enumerate(kept, 1))
 
     def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,9 @@ from citewise.backends.extractive import says_where, standing_alone
 from citewise.grounding.abstention import Features
 from citewise.grounding.entailment import entailment_model, passage_for
 from citewise.library.library import Library
-from citewise.types import Evidence, Hit, Question, QuestionKind, Span
+from citewise.library.orders import joined
+from citewise.library.papers import SentenceRow
+from citewise.types import Evidence, Hit, Paper, Question, QuestionKind, Span
 
 MEANING_WEIGHT = 0.45
 WORDS_WEIGHT = 0.35
@@ -256,7 +258,7 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     return 0.0
 
 
-def _answered(question: Question, hits: Sequence[Hit]) -> float:
+def _answered(question: Question, hits: Sequence[Hit], rows: Mapping[str, SentenceRow]) -> float:
     """The model's greatest probability that one of the best papers answers the question.
 
     No single paper answers a question about several; those get SEVERAL_ANSWER.
@@ -265,8 +267,14 @@ def _answered(question: Question, hits: Sequence[Hit]) -> float:
         return SEVERAL_ANSWER
     asked = question.standalone
     papers = [hit.paper for hit in hits[:READ_FOR_ANSWER]]
-    pairs = [(asked, passage_for(asked, paper.title, paper.abstract)) for paper in papers]
+    pairs = [(asked, passage_for(asked, paper.title, _own_words(paper, rows))) for paper in papers]
     return max(one.answered for one in entailment_model().read(pairs))
+
+
+def _own_words(paper: Paper, rows: Mapping[str, SentenceRow]) -> str:
+    """The abstract without what its sentences leave out: words that are meant for a machine."""
+    row = rows.get(paper.id)
+    return joined(paper.abstract, row.spans)[0] if row is not None else paper.abstract
 
 
 _Scored = tuple[float, Hit, int, Span]
@@ -366,7 +374,7 @@ def select_evidence(
         )
         for n, (score, hit, ordinal, span) in enumerate(chosen.values(), 1)
     )
-    texts = [f"{hit.paper.title}. {hit.paper.abstract}" for hit in hits[:5]]
+    texts = [f"{hit.paper.title}. {_own_words(hit.paper, rows)}" for hit in hits[:5]]
     features = Features(
         cosine=best_cosine,
         passage=max(0.0, *(hit.dense_score or 0.0 for hit in hits)),
@@ -375,7 +383,7 @@ def select_evidence(
         unknown=terms.unknown_weight,
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
-        answered=_answered(question, hits),
+        answered=_answered(question, hits, rows),
     )
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 

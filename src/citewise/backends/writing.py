@@ -66,6 +66,8 @@ _KINDS: Mapping[QuestionKind, str] = {
 }
 
 _TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|conversation|failing|paper)\b)", re.IGNORECASE)
+_ROLE_TOKEN = re.compile(r"<(?=\|)|<(?=<\s{0,4}/?SYS>)|<(?=(?:start|end)_of_turn>)", re.IGNORECASE)
+_ROLE_BRACKETS = re.compile(r"\[(/?INST)\]", re.IGNORECASE)
 _NUMBER = re.compile(r"\[(\s*\d[\d\s,;–-]*)\]")
 _UNSHOWABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\U000e0000-\U000e0fff]"
@@ -75,22 +77,6 @@ _LABEL = re.compile(r"^\W*(?:(?:standalone|rewritten)\s+)?question\W*:\s*", re.I
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?(?:Q|q)?\d{1,2}[.):])\s*")
 _JSON_START = re.compile(r"\s*(?:```(?:json)?\s*)?(?:\{|\[\s*[{\"])", re.IGNORECASE)
 _JSON_MAYBE = re.compile(r"\s*(?:`{1,3}(?:j(?:s(?:on?)?)?)?\s*)?(?:\[\s*)?", re.IGNORECASE)
-_TELLS_A_MODEL = re.compile(
-    # Marks by which chat templates tell roles apart: no paper's own words need them.
-    r"<\|\w{2,20}\|>|\[/?INST\]|<</?SYS>>|(?<!#)#{2,}\s{0,4}(?:assistant|human|system|user)\s{0,4}:"
-    r"|^\W*(?:(?:please|now|important|note|attention|system|assistant|user)\b\W*){0,3}"
-    r"(?:(?:ignore|disregard|forget|override)\b.{0,60}\b(?:instructions?|prompts?|rules?|evidence"
-    r"|sources?|above|previous|everything|questions?)\b"
-    r"|(?:say|write|answer|reply|respond|output|state|print|claim|repeat|tell)\s+(?:only|exactly"
-    r"|just|that|with|the (?:word|following)|nothing|the (?:user|reader)))"
-    r"|[,;:.!]\s*(?:please )?(?:ignore|disregard|forget|override) (?:(?:all|any|the|your|every"
-    r"|previous|prior|above|earlier|other|system) )+(?:instructions?|prompts?|rules?)\b"
-    r"|\byou (?:are now|must now|must (?:say|answer|reply|respond|write|cite|claim|state))\b"
-    r"|\b(?:ai|language) (?:assistants?|models?) (?:reading|reviewing|summari[sz]ing) (?:this|it)\b"
-    r"|\bwhen (?:you are )?(?:asked|summari[sz]ing|answering)\b.{0,60}\b(?:say|answer|reply|respond"
-    r"|write|claim|state) (?:that|with|only)\b",
-    re.IGNORECASE | re.DOTALL,
-)
 _THOUGHT_TAGS = ("<think>", "<thinking>", "<thought>")
 
 
@@ -334,9 +320,11 @@ def evidence_lines(evidence: Sequence[Evidence]) -> str:
 def defused(text: str, limit: int | None = None) -> str:
     """Foreign text on one line that can neither close its tags nor pose as numbered evidence.
 
+    Nor can it open a turn: servers read the marks of their chat template also where they are text.
     Cut after ``limit`` characters, when given.
     """
     line = " ".join(clean(text).split())
+    line = _ROLE_BRACKETS.sub(r"(\1)", _ROLE_TOKEN.sub("‹", line))
     line = _NUMBER.sub(r"(\1)", _TAG.sub("‹", line))
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
@@ -361,15 +349,6 @@ def may_say_no_answer(start: str) -> bool:
 
 def _letters(text: str) -> str:
     return re.sub(r"[\W\d_]+", " ", text.casefold()).lstrip()
-
-
-def tells_a_model(text: str) -> bool:
-    """Whether a sentence of a paper reads like an instruction to the model that reads it.
-
-    Such a sentence holds its own wishes word for word ('say that X is best'), so that a model which
-    obeys could cite it.
-    """
-    return _TELLS_A_MODEL.search(text) is not None
 
 
 def from_json(pieces: Generator[str, None, Usage]) -> Generator[str, None, Usage]:

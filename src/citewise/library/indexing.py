@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.library.embedding import Embedder, PassageInput
+from citewise.library.orders import joined
 from citewise.library.papers import PassageRow
 from citewise.library.passages import Offsets, passage_spans
 from citewise.types import Paper
@@ -46,30 +47,32 @@ def embed_papers(
 ) -> EmbeddedPapers:
     """Cut the abstracts into passages and embed them whole, each led by its paper's title.
 
-    ``sentences`` gives each paper's sentence offsets. A sentence that was cut into two passages
-    gets the mean of its parts.
+    ``sentences`` gives each paper's sentence offsets; what stands between them is left out, as if
+    it had never been there, though a passage's offsets may span it. A sentence that was cut into
+    two passages gets the mean of its parts.
     """
     rows: list[PassageRow] = []
     inputs: list[PassageInput] = []
     members: list[list[int]] = []
     by_paper: dict[str, list[PassageRow]] = {paper.id: [] for paper in papers}
     for paper in papers:
-        spans = sentences[paper.id]
+        text, spans = joined(paper.abstract, sentences[paper.id])
         lead = f"{paper.title.rstrip('. ')}. " if paper.title else ""
         lead_tokens = embedder.count_tokens([lead])[0] if lead else 0
         if lead_tokens > _LONGEST_LEAD:
             lead, lead_tokens = "", 0
         limit = embedder.max_tokens - lead_tokens
-        cuts = passage_spans(paper.abstract, spans, limit, embedder.count_tokens)
+        cuts = passage_spans(text, spans, limit, embedder.count_tokens)
         for ordinal, (start, end) in enumerate(cuts):
             inside = [n for n, (first, last) in enumerate(spans) if first < end and last > start]
             shift = len(lead) - start
-            rows.append(PassageRow(f"{paper.id}#{ordinal}", paper.id, start, end))
+            first, last = _places(sentences[paper.id], spans, inside, start, end)
+            rows.append(PassageRow(f"{paper.id}#{ordinal}", paper.id, first, last))
             by_paper[paper.id].append(rows[-1])
             members.append(inside)
             inputs.append(
                 PassageInput(
-                    lead + paper.abstract[start:end],
+                    lead + text[start:end],
                     tuple(
                         (max(spans[n][0], start) + shift, min(spans[n][1], end) + shift)
                         for n in inside
@@ -92,4 +95,18 @@ def embed_papers(
         vectors,
         {paper_id: tuple(cut) for paper_id, cut in by_paper.items()},
         sums,
+    )
+
+
+def _places(
+    stored: Sequence[Offsets], joined_spans: Sequence[Offsets], inside: Sequence[int], *cut: int
+) -> Offsets:
+    """Where a cut of the joined sentences begins and ends in the abstract itself."""
+    start, end = cut
+    if stored is joined_spans:
+        return start, end
+    first, last = inside[0], inside[-1]
+    return (
+        start + stored[first][0] - joined_spans[first][0],
+        end + stored[last][0] - joined_spans[last][0],
     )

@@ -34,8 +34,9 @@ from citewise.library.filling import Filler, OnProgress
 from citewise.library.filling import Progress as Progress
 from citewise.library.lexical import LEXICAL_RULE, LexicalIndex
 from citewise.library.locks import WriterLock
+from citewise.library.orders import paper_sentences
 from citewise.library.papers import Index, Order, PaperStore, SentenceRow, day_range
-from citewise.library.passages import PASSAGE_RULE, sentence_spans
+from citewise.library.passages import PASSAGE_RULE
 from citewise.library.patience import PatientEmbedder, PatientVectors, Remarks
 from citewise.library.rebuilding import rebuild
 from citewise.library.retrieval import Retriever
@@ -373,7 +374,7 @@ class Library:
                             papers.append(record)
                     outcomes = self._store.write(
                         [
-                            (paper, identity_keys(paper), tuple(sentence_spans(paper.abstract)))
+                            (paper, identity_keys(paper), tuple(paper_sentences(paper.abstract)))
                             for paper in papers
                         ],
                         seen,

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.errors import FingerprintError, LibraryError, NotALibraryError
+from citewise.library.orders import joined
 from citewise.library.passages import Offsets
 from citewise.types import Filters, Paper, Place, sha256_of
 
@@ -596,15 +597,22 @@ class PaperStore:
             self._touch(db)
 
     def to_index(self, limit: int) -> list[tuple[str, str, str]]:
-        """Up to ``limit`` papers that the lexical index does not hold: id, title and abstract."""
+        """Up to ``limit`` papers that the lexical index does not hold: id, title and words.
+
+        The words are those of the abstract's sentences.
+        """
         rows = self._rows(
-            "SELECT id, title, abstract FROM papers WHERE lexical = 0 ORDER BY rowid LIMIT ?",
+            "SELECT id, title, abstract, sentences FROM papers WHERE lexical = 0"
+            " ORDER BY rowid LIMIT ?",
             (limit,),
         )
         for row in rows:
             if not all(isinstance(text, str) for text in row):
                 raise _damaged(f"the record of {str(row[0])[:80]!r}")
-        return rows
+        return [
+            (paper_id, title, joined(abstract, _offsets(sentences, paper_id))[0])
+            for paper_id, title, abstract, sentences in rows
+        ]
 
     def to_embed(self, limit: int) -> list[tuple[Paper, tuple[Offsets, ...]]]:
         """Up to ``limit`` papers without vectors, each with its sentences."""

@@ -16,8 +16,8 @@ from citewise.library.filling import EMBED_BATCH, OnProgress, Progress
 from citewise.library.indexing import embed_papers
 from citewise.library.lexical import LexicalIndex
 from citewise.library.locks import WriterLock
+from citewise.library.orders import paper_sentences, without_orders
 from citewise.library.papers import PaperStore
-from citewise.library.passages import sentence_spans
 from citewise.library.shelves import folders, name_of, place_of, tidy
 from citewise.library.vectors import VectorIndex
 from citewise.types import Filters
@@ -84,7 +84,7 @@ def _embed_all(
     while rows := store.not_rebuilt(after, EMBED_BATCH):
         after = rows[-1][0]
         papers = [paper for _, paper in rows]
-        spans = {paper.id: sentence_spans(paper.abstract) for paper in papers}
+        spans = {paper.id: paper_sentences(paper.abstract) for paper in papers}
         embedded = embed_papers(papers, spans, embedder)
         index.update(
             [row.id for row in embedded.rows],
@@ -118,7 +118,7 @@ def _index_words(store: PaperStore, folder: Path, on_progress: OnProgress | None
     papers = iter(store.select(Filters()))
     total, done = store.count("all"), 0
     while batch := list(islice(papers, _WORD_BATCH)):
-        words.update((paper.id, paper.title, paper.abstract) for paper in batch)
+        words.update((paper.id, paper.title, without_orders(paper.abstract)) for paper in batch)
         done += len(batch)
         if on_progress:
             on_progress(Progress("indexing", done, total))

@@ -21,6 +21,7 @@ from citewise.library.feedback import (
     word_shares,
 )
 from citewise.library.lexical import LexicalIndex
+from citewise.library.orders import without_orders
 from citewise.library.papers import PaperStore
 from citewise.library.passages import Offsets
 from citewise.library.vectors import VectorIndex
@@ -155,7 +156,7 @@ class Retriever:
         if meaning is None:
             notes.append("The paper is not embedded yet: compared by its words alone.")
         terms = relevance_terms([self._words(paper)], [0.0])
-        typed = self._typed(f"{paper.title} {paper.abstract}")
+        typed = self._typed(f"{paper.title} {without_orders(paper.abstract)}")
         shown = {term: typed[term] for term in terms if term in typed}
         sought = _Sought(terms, shown, meaning.mean if meaning else None, False)
         found = self._ranked(sought, k, allowed, True, timings, leave_out=paper.id)
@@ -316,7 +317,7 @@ class Retriever:
         known = self._remembered().words
         shares = known.get(paper.id)
         if shares is None:
-            stems = self._lexical.terms(f"{paper.title} {paper.abstract}")
+            stems = self._lexical.terms(f"{paper.title} {without_orders(paper.abstract)}")
             shares = word_shares(stems, self._lexical.rarity)
             if len(known) >= _CACHED_TEXTS:
                 known.clear()
