@@ -12,7 +12,7 @@ text is written out, so that they nest properly whatever the Markdown does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -90,7 +90,8 @@ _VERDICTS: Mapping[Verdict, tuple[str, str]] = {
 }
 
 
-def _attribute(tag: str, name: str, value: str) -> str | None:
+def attribute(tag: str, name: str, value: str) -> str | None:
+    """What stays of an attribute that the allow-list names; None takes it away."""
     if name == "class":
         return " ".join(c for c in value.split() if c.startswith("cw-")) or None
     if name == "href":
@@ -102,34 +103,49 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
     return value
 
 
-_CLEANER = nh3.Cleaner(
-    tags=set(ALLOWED_TAGS),
-    clean_content_tags={"script", "style", "iframe", "template", "noscript", "svg", "mtext"},
-    attributes={"*": set(ALLOWED_ATTRIBUTES) - {"rel", "target"}},
-    attribute_filter=_attribute,
-    url_schemes={"http", "https"},
-    link_rel="noopener noreferrer nofollow",
-    set_tag_attribute_values={"a": {"target": "_blank"}},
-)
+def cleaner(
+    tags: frozenset[str],
+    attributes: frozenset[str],
+    filtered: Callable[[str, str, str], str | None],
+    *,
+    gone: str,
+) -> Callable[[str], str]:
+    """A sanitiser: what it is given, with nothing left that the allow-lists do not name.
+
+    ``filtered`` says what stays of an attribute; tags named in ``gone`` go with what is in them.
+    """
+    made = nh3.Cleaner(
+        tags=set(tags),
+        clean_content_tags={"script", "style", "iframe", "template", "noscript", gone, "mtext"},
+        attributes={"*": set(attributes) - {"rel", "target"}},
+        attribute_filter=filtered,
+        url_schemes={"http", "https"},
+        link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+    return lambda html: made.clean(unicode(html))
+
+
+_CLEAN = cleaner(ALLOWED_TAGS, ALLOWED_ATTRIBUTES, attribute, gone="svg")
 
 
 def clean(html: str) -> str:
     """``html`` with nothing left that the allow-list does not name."""
-    return _CLEANER.clean(_unicode(html))
+    return _CLEAN(html)
 
 
-def _unicode(text: str) -> str:
+def unicode(text: str) -> str:
     """``text`` without lone surrogates, of the same length."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _text(text: str) -> str:
-    return escape(_unicode(text), quote=True)
+    return escape(unicode(text), quote=True)
 
 
 def _rich(text: str) -> str:
     """Text as HTML, its formulas drawn."""
-    return with_formulas(_unicode(text))
+    return with_formulas(unicode(text))
 
 
 def _attributes(values: Mapping[str, str | None]) -> str:
@@ -284,7 +300,7 @@ def prose_html(
     ``turn`` names the turn of the conversation: chips point at ``turn:n``, sentences carry
     ``turn:index`` (from 0). A marker without its citation stays as it is written.
     """
-    text = _ANY_MARK.sub("\ufffd", _unicode(text))
+    text = _ANY_MARK.sub("\ufffd", unicode(text))
     by_number = {citation.n: citation for citation in citations}
     placed = _place(text, sentences)
 
@@ -353,7 +369,7 @@ def _marked(abstract: str, spans: Iterable[Span]) -> str:
             ranges[-1][1] = max(ranges[-1][1], end)
         elif start < end:
             ranges.append([start, end])
-    abstract = _unicode(abstract)
+    abstract = unicode(abstract)
     drawn = list(formulas(abstract))
 
     def piece(start: int, end: int) -> str:

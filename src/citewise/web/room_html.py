@@ -7,11 +7,8 @@ in; the finished HTML passes the allow-list here once more.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from html import escape
-
-import nh3
 
 from citewise.web import mathematics, render
 
@@ -19,7 +16,7 @@ _TAGS = render.ALLOWED_TAGS | frozenset(
     """circle fieldset form g input label legend line nav option output path polyline progress rect
     select svg text title""".split()
 )
-_ATTRIBUTES = (render.ALLOWED_ATTRIBUTES - {"rel", "target"}) | frozenset(
+_ATTRIBUTES = render.ALLOWED_ATTRIBUTES | frozenset(
     """aria-busy aria-checked aria-controls aria-current aria-haspopup aria-pressed autocomplete
     checked colspan cx cy d data-cw-do data-cw-file data-cw-limit data-cw-more data-cw-number
     disabled for height id inputmode max maxlength min multiple name open placeholder points
@@ -27,62 +24,36 @@ _ATTRIBUTES = (render.ALLOWED_ATTRIBUTES - {"rel", "target"}) | frozenset(
     x x1 x2 y y1 y2""".split()
 )
 _INPUTS = frozenset({"checkbox", "file", "number", "search", "text"})
-_PLAIN = re.compile(r"[\w.%+-]{1,24}")
-_WEB = re.compile(r"https?://[^\s/?#]", re.IGNORECASE)
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:
-    if name == "class":
-        return " ".join(c for c in value.split() if c.startswith("cw-")) or None
     if name == "id":
         return value if value.startswith("cw-") else None
-    if name == "href":
-        return value if _WEB.match(value) else None
     if name == "type":
         allowed = {"button": {"button", "submit"}, "input": _INPUTS}.get(tag, frozenset[str]())
         return value if value in allowed else None
-    if tag in mathematics.TAGS:
-        known = name in mathematics.ATTRIBUTES and _PLAIN.fullmatch(value)
-        return value if known else None
-    return value
+    formula = tag in mathematics.TAGS
+    if name in ("class", "href") or (formula and name in mathematics.ATTRIBUTES):
+        return render.attribute(tag, name, value)
+    return None if formula else value
 
 
-_CLEANER = nh3.Cleaner(
-    tags=set(_TAGS),
-    clean_content_tags={
-        "script",
-        "style",
-        "iframe",
-        "template",
-        "noscript",
-        "foreignObject",
-        "mtext",
-    },
-    attributes={"*": set(_ATTRIBUTES)},
-    attribute_filter=_attribute,
-    url_schemes={"http", "https"},
-    link_rel="noopener noreferrer nofollow",
-    set_tag_attribute_values={"a": {"target": "_blank"}},
-)
+_CLEAN = render.cleaner(_TAGS, _ATTRIBUTES, _attribute, gone="foreignObject")
 
 
 def clean(html: str) -> str:
     """``html`` with nothing left that the allow-list does not name."""
-    return _CLEANER.clean(_unicode(html))
-
-
-def _unicode(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return _CLEAN(html)
 
 
 def text(value: object) -> str:
     """A value as HTML text, safe in an attribute too."""
-    return escape(_unicode(str(value)), quote=True)
+    return escape(render.unicode(str(value)), quote=True)
 
 
 def rich(value: str) -> str:
     """Text of a paper as HTML, its formulas drawn."""
-    return mathematics.with_formulas(_unicode(value))
+    return mathematics.with_formulas(render.unicode(value))
 
 
 def attributes(values: Mapping[str, object]) -> str:
