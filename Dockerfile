@@ -1,11 +1,12 @@
 # citewise for a group: the page, /v1 and /mcp on port 7860, behind a login. See README.md.
 FROM python:3.11-slim
 
-# The pinned versions first: they change seldom, and their layer is kept.
+# The pinned versions first: they change seldom, and their layer is kept. Byte-compiled, because the
+# reader may not write here and would compile everything anew at each start (6 s of processor).
 COPY requirements.txt /src/
-RUN pip install --no-cache-dir --no-compile -r /src/requirements.txt "mcp>=2,<3"
+RUN pip install --no-cache-dir -r /src/requirements.txt "mcp>=2,<3"
 COPY . /src
-RUN pip install --no-cache-dir --no-compile --no-deps /src
+RUN pip install --no-cache-dir --no-deps /src
 
 # No process of ours needs to be root; papers and users lie in the volume.
 RUN useradd --create-home --uid 1000 reader && install -d -o reader -g reader /data

@@ -32,31 +32,32 @@ def room(open_room: Any, address: str) -> Room:
 QUESTION = "Which papers make decoding faster?"
 
 
-def test_an_answer_streams_into_the_talk(browser: Any, open_room: Any) -> None:
-    with scripted.serving(scripted.ScriptedAssistant(pause=0.25)) as url:
-        room: Room = open_room(url)
-        room.page.evaluate(
-            """() => {
-              window.seen = [];
-              new MutationObserver(() => {
-                const turn = document.querySelector('#cw-current .cw-turn');
-                if (turn) window.seen.push([
-                  turn.querySelectorAll('.cw-chip').length,
-                  turn.querySelector('.cw-status')?.textContent ?? null,
-                  turn.querySelector('.cw-question h2').getBoundingClientRect().top,
-                  turn.querySelector('.cw-s')?.getBoundingClientRect().top ?? null,
-                ]);
-              }).observe(document.body, {childList: true, subtree: true, characterData: true});
-            }"""
-        )
-        room.ask(QUESTION)
-        seen = room.page.evaluate("window.seen")
-        assert {count for count, *_ in seen} >= {0, 1, 2, 3, 4}
-        assert "searching 475 papers" in {status for _, status, *_ in seen}
-        # nothing that is being read moves while more comes in
-        tops = {round(top) for chips, _, _, top in seen if chips >= 1 and top is not None}
-        assert len(tops) == 1
-        assert room.page.input_value("#cw-box textarea") == ""
+def test_an_answer_streams_into_the_talk(
+    room: Room, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "pause", 0.25)
+    room.page.evaluate(
+        """() => {
+          window.seen = [];
+          new MutationObserver(() => {
+            const turn = document.querySelector('#cw-current .cw-turn');
+            if (turn) window.seen.push([
+              turn.querySelectorAll('.cw-chip').length,
+              turn.querySelector('.cw-status')?.textContent ?? null,
+              turn.querySelector('.cw-question h2').getBoundingClientRect().top,
+              turn.querySelector('.cw-s')?.getBoundingClientRect().top ?? null,
+            ]);
+          }).observe(document.body, {childList: true, subtree: true, characterData: true});
+        }"""
+    )
+    room.ask(QUESTION)
+    seen = room.page.evaluate("window.seen")
+    assert {count for count, *_ in seen} >= {0, 1, 2, 3, 4}
+    assert "searching 475 papers" in {status for _, status, *_ in seen}
+    # nothing that is being read moves while more comes in
+    tops = {round(top) for chips, _, _, top in seen if chips >= 1 and top is not None}
+    assert len(tops) == 1
+    assert room.page.input_value("#cw-box textarea") == ""
 
 
 def test_a_chip_opens_its_paper_with_the_quoted_words_marked(room: Room) -> None:
@@ -121,25 +122,23 @@ def test_an_error_is_a_plain_message_and_the_next_question_works(room: Room) -> 
     assert room.page.locator("#cw-past .cw-error").count() == 2
 
 
-def test_stop_works_at_once_and_keeps_what_had_come(browser: Any, open_room: Any) -> None:
-    assistant = scripted.ScriptedAssistant(pause=0.05)
-    with scripted.serving(assistant) as url:
-        room: Room = open_room(url)
-        room.type("a slow answer, please")
-        room.sees("#cw-current .cw-chip")
-        assert not room.page.locator("#cw-ask").is_visible()
-        room.page.click("#cw-stop")
-        room.page.wait_for_selector("#cw-current .cw-note", timeout=1500)
-        assert "One paper drafts" in room.page.inner_text("#cw-current")
-        room.page.wait_for_selector("#cw-ask", timeout=WAIT)
-        room.ask(QUESTION)
-        assert room.page.locator("#cw-current .cw-chip").count() == 4
-        assert assistant.histories[-1][0].content == "a slow answer, please"
-        # the stopped one was in the middle of a step, and closes at its end
-        deadline = time.monotonic() + 10
-        while assistant.closed < 2 and time.monotonic() < deadline:
-            room.page.wait_for_timeout(50)
-        assert assistant.closed == 2
+def test_stop_works_at_once_and_keeps_what_had_come(room: Room, script: Any) -> None:
+    closed = script.closed
+    room.type("a slow answer, please")
+    room.sees("#cw-current .cw-chip")
+    assert not room.page.locator("#cw-ask").is_visible()
+    room.page.click("#cw-stop")
+    room.page.wait_for_selector("#cw-current .cw-note", timeout=1500)
+    assert "One paper drafts" in room.page.inner_text("#cw-current")
+    room.page.wait_for_selector("#cw-ask", timeout=WAIT)
+    room.ask(QUESTION)
+    assert room.page.locator("#cw-current .cw-chip").count() == 4
+    assert script.histories[-1][0].content == "a slow answer, please"
+    # the stopped one was in the middle of a step, and closes at its end
+    deadline = time.monotonic() + 10
+    while script.closed < closed + 2 and time.monotonic() < deadline:
+        room.page.wait_for_timeout(50)
+    assert script.closed == closed + 2
 
 
 def test_examples_follow_ups_and_a_new_conversation(room: Room, script: Any) -> None:

@@ -47,8 +47,8 @@ ALLOWED_TAGS: frozenset[str] = frozenset(
 ALLOWED_ATTRIBUTES: frozenset[str] = frozenset(
     """class hidden href rel role start target title type aria-current aria-expanded aria-hidden
     aria-label aria-live aria-pressed data-cw-act data-cw-ask data-cw-c data-cw-key data-cw-open
-    data-cw-paper data-cw-quote data-cw-room data-cw-s data-cw-sentences data-cw-title data-cw-
-    turn""".split()
+    data-cw-paper data-cw-quote data-cw-room data-cw-s data-cw-sentences data-cw-title
+    data-cw-turn""".split()
     + sorted(mathematics.ATTRIBUTES)
 )
 """Every attribute that may reach the page; ``class`` only with names of ours."""
