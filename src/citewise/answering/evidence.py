@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from citewise.backends.extractive import says_where, standing_alone
 from citewise.grounding.abstention import Features
-from citewise.grounding.entailment import entailment_model, passage_for
+from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.library.library import Library
 from citewise.library.orders import joined
 from citewise.library.papers import SentenceRow
@@ -245,13 +245,13 @@ def _letters(text: str) -> str:
 
 def _wanted_found(question: Question, texts: Sequence[str], library: Library) -> float:
     """1 unless a count is asked for and no found paper counts such things."""
-    match = _HOW_MANY.search(question.standalone)
+    match = _HOW_MANY.search(spelled_out(question.standalone))
     if match is None or not texts:
         return 1.0
     wanted = library.terms(match[1])[-1:]
     if not wanted:
         return 1.0
-    for text in texts[:2]:
+    for text in map(spelled_out, texts[:2]):
         for counted in re.finditer(r"\d[\d.,]*[ -]?(?:\w+[ -]){0,3}\w+", text):
             if wanted[0] in library.terms(counted.group()):
                 return 1.0
@@ -265,7 +265,7 @@ def _answered(question: Question, hits: Sequence[Hit], rows: Mapping[str, Senten
     """
     if question.kind in (QuestionKind.COMPARISON, QuestionKind.LIST, QuestionKind.OVERVIEW):
         return SEVERAL_ANSWER
-    asked = question.standalone
+    asked = spelled_out(question.standalone)
     papers = [hit.paper for hit in hits[:READ_FOR_ANSWER]]
     pairs = [(asked, passage_for(asked, paper.title, _own_words(paper, rows))) for paper in papers]
     return max(one.answered for one in entailment_model().read(pairs))

@@ -17,27 +17,27 @@ ANSWERABLE = 0.2
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -6.57,
-    "cosine": 1.5,
-    "passage": 1.3,
-    "covered": 0.56,
-    "covered_by_paper": -0.55,
-    "unknown": 0.43,
-    "names": 2.05,
-    "wanted": 0.38,
-    "answered": 4.88,
+    "bias": -7.08,
+    "cosine": 1.26,
+    "passage": 1.17,
+    "covered": 0.5,
+    "covered_by_paper": -0.5,
+    "unknown": 0.32,
+    "names": 1.9,
+    "wanted": 0.98,
+    "answered": 5.31,
 }
 
 
-CONFIDENCE_BIAS = 0.58
-CONFIDENCE_SLOPE = 0.39
+CONFIDENCE_BIAS = 0.71
+CONFIDENCE_SLOPE = 0.30
 CONFIDENCE_OF_KIND: Mapping[QuestionKind, float] = {
-    QuestionKind.FACT: 0.3,
-    QuestionKind.NUMBER: 0.55,
-    QuestionKind.COMPARISON: -0.26,
-    QuestionKind.LIST: 0.22,
-    QuestionKind.OVERVIEW: -0.81,
-    QuestionKind.HOW: -0.03,
+    QuestionKind.FACT: 0.35,
+    QuestionKind.NUMBER: 0.57,
+    QuestionKind.COMPARISON: -0.27,
+    QuestionKind.LIST: 0.19,
+    QuestionKind.OVERVIEW: -0.83,
+    QuestionKind.HOW: -0.04,
     QuestionKind.YES_NO: 0.04,
 }
 """Log-odds to add for a kind of question; 0 for kinds that are absent. Fitted with the others by

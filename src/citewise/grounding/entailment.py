@@ -73,9 +73,32 @@ def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_C
     return " ".join(sentences[place].text for place in sorted(chosen))
 
 
+_SPELLED = {
+    "fps": "frames per second", "ms": "milliseconds", "us": "microseconds", "µs": "microseconds",
+    "s": "seconds", "min": "minutes", "h": "hours", "hrs": "hours", "x": "times", "KB": "kilobytes",
+    "MB": "megabytes", "GB": "gigabytes", "TB": "terabytes", "GiB": "gibibytes", "W": "watts",
+    "mW": "milliwatts", "kW": "kilowatts", "J": "joules", "mJ": "millijoules", "k": "thousand",
+    "K": "thousand", "M": "million", "B": "billion", "T": "trillion", "kg": "kilograms",
+    "mg": "milligrams", "g": "grams", "km": "kilometres", "cm": "centimetres", "mm": "millimetres",
+}  # fmt: skip
+_FIGURE = re.compile(
+    r"(?<![\w-])((?!(?:19|20)\d\ds)\d[\d.,]*)[ -]?("
+    + "|".join(sorted(_SPELLED, key=len, reverse=True))
+    + r"|FPS)(?![\w-])"
+)
+
+
+def spelled_out(text: str) -> str:
+    """``text`` with the units of its figures in full: '8ms' is '8 milliseconds'.
+
+    The model has few abbreviated units in its vocabulary, and those who ask write them in full.
+    """
+    return _FIGURE.sub(lambda m: f"{m[1]} {_SPELLED.get(m[2], 'frames per second')}", text)
+
+
 def passage_for(question: str, title: str, abstract: str) -> str:
     """What the model reads of a paper beside a question: its title and nearest sentences."""
-    nearest = nearest_sentences(question, [abstract])
+    nearest = nearest_sentences(spelled_out(question), [spelled_out(abstract)])
     return f"{title.rstrip('. ')}. {nearest}" if title.strip() else nearest
 
 
