@@ -96,6 +96,9 @@ _PAGE = 2_000
 _KEPT_SELECTIONS = 8
 """Filters whose papers are remembered: a conversation asks with the same one again and again."""
 
+_TURN_SECONDS = 120.0
+"""Patience of a thread that writes for another of the same process: many papers are written in one
+transaction, which takes long where the machine does other things."""
 _JOURNAL_SECONDS = 30.0
 _SAME_PAPER_JACCARD = 0.3
 """Share of words from which two abstracts under one id are taken for versions of one paper."""
@@ -255,7 +258,7 @@ class PaperStore:
         if connection is None:
             # Closing happens from another thread than the one that uses it.
             connection = sqlite3.connect(
-                self._path, timeout=30.0, isolation_level=None, check_same_thread=False
+                self._path, timeout=_TURN_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
                 self._set_up(connection)
