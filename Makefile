@@ -66,11 +66,11 @@ bench-retrieval: $(VENV)/.installed-test
 	$(BIN)/python eval/bench_retrieval.py --data $(DATA)
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python -m eval.bench $(if $(PAPERS),--papers $(PAPERS)) $(if $(STOCK),--stock-model $(STOCK))
+	$(BIN)/python -m eval.bench $(if $(PAPERS),--papers $(PAPERS)) $(if $(STOCK),--stock-model $(STOCK)) $(if $(NOTE),--note "$(NOTE)")
 
 bench-large: $(VENV)/.installed-test
 	@test -n "$(LIBRARY)" || { echo "Name a filled library: make bench-large LIBRARY=DIR"; exit 2; }
-	$(BIN)/python -m eval.bench_large $(LIBRARY) $(if $(LOG),--log $(LOG))
+	$(BIN)/python -m eval.bench_large $(LIBRARY) $(if $(LOG),--log $(LOG)) $(if $(NOTE),--note "$(NOTE)")
 
 bench-page: $(VENV)/.installed-test
 	$(BIN)/python eval/bench_page.py

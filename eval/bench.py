@@ -12,7 +12,6 @@ import argparse
 import gzip
 import itertools
 import json
-import signal
 import statistics
 import subprocess
 import sys
@@ -180,7 +179,7 @@ def _soon_found(folder: Path, source: Path) -> str:
             else:
                 raise SystemExit("the ingest ended before anything was found")
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait()
     said = next((n for n in json.loads(found.stdout).get("notes", ()) if "embedded" in n), "")
     return row(
@@ -220,6 +219,7 @@ def main() -> None:
     parser.add_argument("--papers", type=Path, help="many papers, a file that ingest reads")
     parser.add_argument("--count", type=int, default=20_000, help="how many of them")
     parser.add_argument("--ingest-only", action="store_true", help="print the ingest rows and end")
+    parser.add_argument("--note", default="", help="a sentence on the machine")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -253,7 +253,7 @@ def main() -> None:
     write_section(
         TITLE,
         [
-            "Written by `make bench`. " + machine(),
+            "Written by `make bench`. " + machine(args.note),
             "",
             "The stock way is llama-index's SentenceSplitter and Chroma with its default embedding"
             " function, in the same run on the same papers.",

@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--note", default="", help="a sentence on the machine")
     args = parser.parse_args()
     if args.child:
         print(json.dumps(measure(args.library, args.seed)))
@@ -152,7 +153,7 @@ def main() -> None:
     write_section(
         TITLE,
         [
-            "Written by `make bench-large LIBRARY=DIR LOG=FILE`. " + machine(),
+            "Written by `make bench-large LIBRARY=DIR LOG=FILE`. " + machine(args.note),
             "",
             f"{found['papers']:,} papers, {found['embedded']:,} of them embedded in "
             f"{found['passages']:,} passages. {found['queries']} queries: the dev questions and as "

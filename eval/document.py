@@ -17,12 +17,12 @@ it does. Processor time is that of all threads together.
 """
 
 
-def machine() -> str:
-    """What the figures were taken on."""
+def machine(note: str = "") -> str:
+    """What the figures were taken on, and what a person says of it."""
     return (
         f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}."
-    )
+        f"Python {platform.python_version()}. {note}"
+    ).strip()
 
 
 def row(what: str, value: str, aim: str = "") -> str:

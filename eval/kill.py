@@ -4,10 +4,10 @@
 
 A process ingests the first papers of the file, tells which it has acknowledged, and is killed with
 SIGKILL after a random time; then the library is opened and examined, and the next process goes on
-over the same file. At the end one may finish, and everything is examined once more. Writes a line a
-kill to ``--log`` and exits 1 at the first fault; ``--publish`` puts what was found into
-docs/benchmarks.md. Each process is forked from one that has imported everything and opened nothing,
-so that no time goes into imports.
+over the same file. At the end one may finish (``--whole``: with the vectors of all papers, which
+takes minutes), and everything is examined once more. Writes a line a kill to ``--log`` and exits 1
+at the first fault; ``--publish`` puts what was found into docs/benchmarks.md. Each process is
+forked from one that has imported everything and opened nothing, so that no time goes into imports.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def _published(args: argparse.Namespace, steps: Counter[str], state: str) -> lis
     killed = ", ".join(f"{count} while {step}" for step, count in steps.items() if step != "end")
     return [
         "Written by `python -m eval.kill PAPERS.jsonl --publish`"
-        f" (`--papers {args.papers} --kills {args.kills} --seed {args.seed}`). {machine()}",
+        f" (`--papers {args.papers} --kills {args.kills} --vectors {args.vectors}"
+        f" --longest {args.longest:g} --seed {args.seed}`). {machine(args.note)}",
         "",
         f"{args.kills} times SIGKILL during an ingest of {args.papers:,} papers ({killed}), each"
         " time looked at by another process, then ingested to the end:",
@@ -137,9 +138,11 @@ def main() -> None:
     parser.add_argument(
         "--vectors", type=float, default=0.2, help="share of the kills that wait for vectors"
     )
+    parser.add_argument("--whole", action="store_true", help="embed all of them at the end")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--publish", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--note", default="", help="a sentence on the machine")
     args = parser.parse_args()
     chance = random.Random(args.seed)
     context = multiprocessing.get_context("forkserver")
@@ -192,8 +195,8 @@ def main() -> None:
                     library.remove(ids[known:])
         started = time.perf_counter()
         with Library.open(folder, embedder=encoder) as library:
-            report = library.ingest(file)
-            again = library.ingest(file)
+            report = library.ingest(file, embed=args.whole)
+            again = library.ingest(file, embed=args.whole)
         wrong, state = faults(folder, encoder, ids, chance)
         say(f"finished in {time.perf_counter() - started:.0f} s: {state}")
         say(f"last ingest: {report.added} added, {report.unchanged} unchanged")
