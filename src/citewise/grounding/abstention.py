@@ -29,16 +29,16 @@ WEIGHTS: dict[str, float] = {
 }
 
 
-CONFIDENCE_BIAS = 0.71
-CONFIDENCE_SLOPE = 0.30
+CONFIDENCE_BIAS = 0.57
+CONFIDENCE_SLOPE = 0.39
 CONFIDENCE_OF_KIND: Mapping[QuestionKind, float] = {
-    QuestionKind.FACT: 0.35,
-    QuestionKind.NUMBER: 0.57,
-    QuestionKind.COMPARISON: -0.27,
-    QuestionKind.LIST: 0.19,
-    QuestionKind.OVERVIEW: -0.83,
-    QuestionKind.HOW: -0.04,
-    QuestionKind.YES_NO: 0.04,
+    QuestionKind.FACT: 0.52,
+    QuestionKind.NUMBER: 0.95,
+    QuestionKind.COMPARISON: -0.45,
+    QuestionKind.LIST: 0.36,
+    QuestionKind.OVERVIEW: -1.39,
+    QuestionKind.HOW: -0.08,
+    QuestionKind.YES_NO: 0.08,
 }
 """Log-odds to add for a kind of question; 0 for kinds that are absent. Fitted with the others by
 ``training/fit_abstention.py --confidence``: whoever asks for an overview is seldom told all."""
