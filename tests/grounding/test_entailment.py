@@ -14,6 +14,7 @@ from citewise.grounding.entailment import (
     entailment_model,
     nearest_sentences,
     passage_for,
+    spelled_out,
 )
 from citewise.models.loading import ModelFileError, ModelFolder
 
@@ -38,7 +39,7 @@ def test_the_labels_stand_in_their_order() -> None:
 
 
 def test_claim_and_evidence_are_not_interchangeable() -> None:
-    general, special = "Exercise lowered blood pressure.", EVIDENCE
+    general, special = "Physical training brings blood pressure down.", EVIDENCE
     forward, backward = entailment_model().read([(general, special), (special, general)])
     assert forward.supported > 0.5 > backward.supported
 
@@ -131,3 +132,29 @@ def test_a_model_of_ones_own_can_be_given() -> None:
     [one] = EntailmentModel(session=Session()).read([("a", "b")])
     assert one.supported > 0.99
     assert one.answered < 0.01
+
+
+def test_a_question_for_milliseconds_is_answered_by_ms() -> None:
+    title, abstract = "MobileSAM", "MobileSAM runs at 27 fps and takes 8ms on the image encoder."
+    asked = "At how many frames per second does MobileSAM run?"
+    other = "How many dollars does MobileSAM cost a month?"
+    answered, open_ = entailment_model().read(
+        [(asked, passage_for(asked, title, abstract)), (other, passage_for(other, title, abstract))]
+    )
+    assert answered.answered > 0.5 > open_.answered
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("27fps, 8ms and 16-GB", "27 frames per second, 8 milliseconds and 16 gigabytes"),
+        ("1.4k samples, 7B parameters", "1.4 thousand samples, 7 billion parameters"),
+        (
+            "the 1990s, Qwen-VL-7B, 224x224 and GPT-4 s",
+            "the 1990s, Qwen-VL-7B, 224x224 and GPT-4 s",
+        ),
+    ],
+)
+def test_units_of_figures_are_spelled_out(text: str, spelled: str) -> None:
+    assert spelled_out(text) == spelled
+    assert spelled_out(spelled) == spelled

@@ -86,6 +86,7 @@ def test_names_written_otherwise_are_held(claim: str, evidence: str) -> None:
         ("It works on CIFAR-10 too.", "It works on CIFAR-100 too."),
         ("It works on ImageNet too.", "It works on COCO too."),
         ("BERT learns it.", "RoBERTa learns it."),
+        ("The mixture of experts (Tutel) scales.", "The mixture of experts (MoFME) scales."),
     ],
 )
 def test_other_names_break(claim: str, evidence: str) -> None:
@@ -105,6 +106,15 @@ def test_other_names_break(claim: str, evidence: str) -> None:
         ("It has higher accuracy on maps.", "It has lower accuracy on maps.", "direction"),
         ("It is an effective method for maps.", "It is an ineffective method for maps.",
          "direction"),
+        ("Pruning causes severe loss.", "Pruning causes minimal loss.", "direction"),
+        ("It makes sparse predictions.", "We study dense predictions.", "direction"),
+        ("The erased drawback of MLA hurts.", "The erased advantage of MLA hurts.", "direction"),
+        ("It is far inferior in accuracy.", "It is comparable in accuracy.", "direction"),
+        (
+            "It is not proved to be superior to verifier-free ways.",
+            "We prove that it is far superior to verifier-free ways.",
+            "negation",
+        ),
     ],
 )  # fmt: skip
 def test_turned_meanings_break(claim: str, evidence: str, kind: str) -> None:
@@ -119,6 +129,11 @@ def test_turned_meanings_break(claim: str, evidence: str, kind: str) -> None:
         ("It is not only fast but also accurate.", "It is fast and accurate."),
         ("It lowers latency and raises accuracy.", "It reduces latency while improving accuracy."),
         ("It reduces cost.", "It improves accuracy and reduces cost."),
+        (
+            "It improves accuracy and speed and needs neither extra data nor parameters.",
+            "It improves accuracy and speed, without the need of extra data or parameters.",
+        ),
+        ("After training it is fast.", "Before training it is slow; after training it is fast."),
     ],
 )
 def test_the_same_meaning_in_other_words_holds(claim: str, evidence: str) -> None:

@@ -836,7 +836,7 @@ def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
         gone = [t for t in range(c, d) if _is_cue(cited.tokens, t)]
         if added and not gone and not any(w in _HINTS for w in theirs[c:d]):
             # 'neither ... nor' for a 'without' that stands elsewhere in the sentence.
-            if d - c <= 6 and not (moved and ours[added[0]] == "nor"):
+            if d - c <= 6 and not (moved and ours[added[0]] in ("neither", "nor")):
                 word = claim.tokens[added[0]].text
                 broken.append(
                     Broken("negation", f"the claim adds '{word}' to what the cited words say", True)
@@ -892,9 +892,12 @@ def _polarity(
         if abs(term.position - at) <= 5
     }
     for sentence in claim:
-        for cue in _cues(sentence):
+        cues = _cues(sentence)
+        pair = any(cue.word.lower() == "neither" for cue in cues)
+        for cue in cues:
             heads = cue.scope[:2]
-            if not heads:
+            # 'nor' denies what 'neither' does, which is looked at itself.
+            if not heads or (pair and cue.word.lower() == "nor"):
                 continue
             if any(
                 not c.scope
