@@ -124,4 +124,4 @@ def open_room(browser: Any) -> Iterator[Any]:
     faults = [fault for room in rooms for fault in room.faults]
     for room in rooms:
         room.page.context.close()
-    assert faults == []
+    assert not faults, "\n".join(faults)

@@ -241,6 +241,8 @@ class _ChatRoom:
         put["stop"].click(self.on_stop, state, shown, cancels=cancels, **at_once)
         put["fresh"].click(self.on_fresh, None, all_shown, cancels=cancels, **at_once)
         bus.select(self.on_open, search, all_shown, cancels=cancels, **at_once)
+        # What the address names when the page is entered: a quick first question outlives it.
+        bus.focus(self.on_open, search, all_shown, **at_once)
         bus.edit(self.on_rename, search, put["convs"], **at_once)
         bus.delete(self.on_delete, [search, state], all_shown, **at_once)
         search.change(self.on_search, search, put["convs"], trigger_mode="always_last", **at_once)

@@ -621,7 +621,7 @@
     ready = true;
     if (room !== null && room !== "chat") visit();
     wanted = inAddress() || null;
-    waiting.unshift(["select", { c: inAddress(), start: true }]);
+    waiting.unshift(["focus", { c: inAddress(), start: true }]);
     flush();
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
