@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 import textwrap
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.support import openai_server as servers
 from tests.support.openai_server import OpenAIServer, Seen
@@ -48,8 +52,8 @@ RUNNER = textwrap.dedent(
 )
 
 
-def run(folder: Path, *arguments: str, key: str = KEY) -> subprocess.CompletedProcess[bytes]:
-    """The command in a process of its own, with a marked key; it may write into ``folder``."""
+def command(folder: Path, *arguments: str, key: str = KEY) -> tuple[list[str], dict[str, str]]:
+    """The command with its environment, a marked key in it; it may write into ``folder``."""
     own = {name: str(folder / name.lower()) for name in ("HOME", "TMPDIR", "XDG_CONFIG_HOME")}
     for path in own.values():
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -63,14 +67,13 @@ def run(folder: Path, *arguments: str, key: str = KEY) -> subprocess.CompletedPr
         "NO_PROXY": "127.0.0.1",
         "PYTHONFAULTHANDLER": "1",
     }
-    return subprocess.run(
-        [sys.executable, "-c", RUNNER, *arguments],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        timeout=110,
-        check=False,
-    )
+    return [sys.executable, "-c", RUNNER, *arguments], env
+
+
+def run(folder: Path, *arguments: str, key: str = KEY) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own."""
+    line, env = command(folder, *arguments, key=key)
+    return subprocess.run(line, cwd=folder, env=env, capture_output=True, timeout=110, check=False)
 
 
 def echo(exchange: servers.Exchange) -> None:
@@ -133,6 +136,92 @@ def test_a_key_is_in_nothing_that_is_written(
     assert b"DEBUG" in done.stderr, "the run was at debug level"
     assert leaks(place, done.stdout, done.stderr) == []
     assert leaks(tmp_path) == []
+
+
+def asked_of_the_page(client: httpx.Client) -> str:
+    """Everything that the page sends for a question: itself, its events, and both other doors."""
+    pages = [client.get(path) for path in ("/", "/config", "/v1/models", "/healthz")]
+    dependencies = pages[1].json()["dependencies"]
+    body = {
+        "data": [ASK[-1], "normal", None, None],
+        "session_hash": "s1",
+        "fn_index": next(int(d["id"]) for d in dependencies if d["api_name"] == "ask"),
+    }
+    assert client.post("/gradio_api/queue/join", json=body).status_code == 200
+    text = "".join(page.text for page in pages)
+    with (
+        contextlib.suppress(httpx.RemoteProtocolError),
+        client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "s1"}) as reply,
+    ):
+        text += "".join(reply.iter_text())
+    assert "process_completed" in text
+    turn = {"role": "user", "content": ASK[-1]}
+    for stream in (False, True):
+        sent = {"model": "citewise", "messages": [turn], "stream": stream}
+        text += client.post("/v1/chat/completions", json=sent).text
+    broken = client.post("/v1/chat/completions", content=b"{")
+    assert broken.status_code >= 400
+    return text + broken.text + client.get("/papers/export?format=jsonl").text
+
+
+def test_a_key_is_in_nothing_that_the_page_sends_or_keeps(place: Path) -> None:
+    """The server gives it back each time, in an answer, then in an error, then in an answer."""
+    turns = itertools.cycle([servers.replying(quoting), echo])
+
+    def behaviour(exchange: servers.Exchange) -> None:
+        next(turns)(exchange)
+
+    with OpenAIServer(behaviour) as server, (place / "page.log").open("w+b") as log:
+        chat = ("chat", "--library", "lib", "-v", "--port", "0", "--backend", server.spec())
+        line, env = command(place, *chat)
+        with subprocess.Popen(line, cwd=place, env=env, stdout=log, stderr=log) as page:
+            try:
+                deadline = time.monotonic() + 100
+                while not (url := re.search(rb"http://127\.0\.0\.1:\d+", written(place))):
+                    assert page.poll() is None, written(place)
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+                with httpx.Client(base_url=url[0].decode(), timeout=60) as client:
+                    sent = asked_of_the_page(client)
+            finally:
+                page.terminate()
+                page.wait(30)
+        assert any(request.headers.get("authorization") for request in server.requests)
+    assert KEY not in sent
+    assert leaks(place) == [], "the log of the page and all that it keeps"
+    assert_here(written(place))
+
+
+def written(place: Path) -> bytes:
+    return (place / "page.log").read_bytes()
+
+
+def test_a_key_is_in_no_result_of_an_evaluation(place: Path) -> None:
+    (place / "asked.jsonl").write_text(json.dumps({"id": "a", "question": ASK[-1]}) + "\n")
+    with OpenAIServer(servers.replying(quoting)) as server:
+        named = ("--library", "lib", "-v", "--backend", server.spec())
+        batch = run(place, "ask", *named, "--batch", "asked.jsonl", "--out", "answers.jsonl")
+        evaluated = run(place, "eval", "dev", "--limit", "1", *named, "--out", "results")
+    assert batch.returncode == 0, batch.stderr.decode()
+    assert (place / "answers.jsonl").read_text().strip()
+    assert list((place / "results").rglob("*.jsonl")), evaluated.stderr.decode()
+    outputs = [o for d in (batch, evaluated) for o in (d.stdout, d.stderr)]
+    assert leaks(place, *outputs) == []
+
+
+def test_a_key_is_in_no_traceback(place: Path) -> None:
+    """A failure that nobody foresaw, told by Python with all its frames."""
+    broken = (
+        "import citewise.backends.openai as o\n"
+        "def fail(self, *a, **k): raise RuntimeError(f'unforeseen {self!r} {vars(self)!r}')\n"
+        "o.OpenAIChat.stream = fail\n"
+    )
+    line, env = command(place, *ASK, "--backend", "openai-compatible:m@http://127.0.0.1:9/v1")
+    line[2] = line[2].replace("from citewise.cli", broken + "from citewise.cli")
+    done = subprocess.run(line, cwd=place, env=env, capture_output=True, timeout=110, check=False)
+    assert done.returncode != 0
+    assert b"unforeseen" in done.stderr
+    assert leaks(place, done.stdout, done.stderr) == []
 
 
 def test_a_redirect_to_another_host_never_carries_the_key(place: Path) -> None:

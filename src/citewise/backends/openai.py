@@ -123,6 +123,15 @@ class _Form:
         return None
 
 
+class _Secret(str):
+    """A text that no listing of variables shows: debuggers and some tracebacks print them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 class OpenAIChat:
     """A chat model behind the OpenAI protocol; one object serves many threads.
 
@@ -172,7 +181,7 @@ class OpenAIChat:
                 f"the key for {self.name} holds characters that no key has (spaces, line ends or "
                 f"letters beyond ASCII): copy it again into {self._key_variable}"
             )
-        self._key = key or NO_KEY
+        self._key = _Secret(key or NO_KEY)
         self._form = _Form() if streamed else _Form({"stream"})
         self._lock = threading.Lock()
         self._made: openai.OpenAI | None = None
