@@ -59,7 +59,7 @@ def wait_for(adding: Adding, number: int) -> Job:
 
 
 def test_a_bad_record_leaves_the_good_ones(shelf: Library, adding: Adding) -> None:
-    path = adding.receive(LOT, "C:\\papers\\mine <b>.jsonl")
+    path = adding.receive(LOT, "C:\\papers\\mine <b>.jsonl", "ada")
     path.write_text(record(1) + record(2, abstract="") + "nonsense\n" + record(3), "utf-8")
     adding.begin(LOT, "ada")
     job = wait_for(adding, 1)
