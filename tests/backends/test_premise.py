@@ -89,10 +89,12 @@ def test_there_is_no_false_alarm(question: str) -> None:
 
 
 def test_a_paper_that_agrees_stands_against_one_that_does_not() -> None:
-    question = "Does pruning reduce accuracy?"
+    question = "Why does pruning reduce accuracy?"
     harmless = Paper("a", "Quill", "We find that pruning improves accuracy on all tasks.")
     harmful = Paper("b", "Harbor", "We find that pruning reduces accuracy on all tasks.")
     assert lead(question, harmless) == OPPOSITE
+    # Asked openly, of nothing in particular: one paper's way of pruning is not all of it.
+    assert lead("Does pruning reduce accuracy?", harmless) is None
     assert lead(question, harmless, harmful) is None
 
 

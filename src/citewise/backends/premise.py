@@ -25,6 +25,7 @@ _WITH_PREMISE = re.compile(
     r"|could|has|have|will|would|isn't|doesn't)\b",
     re.IGNORECASE,
 )
+_WHY = re.compile(r"why\b", re.IGNORECASE)
 _BEGINNING = re.compile(
     r"^(?:why\s+)?(?:is|are|was|were|does|do|did|can|could|has|have|will|would)\s+", re.IGNORECASE
 )
@@ -37,10 +38,12 @@ _HARM = frozenset(
 _UNHARMED = re.compile(
     r"\b(?:without|no|not|never|neither|nor)\b(?: \w+){0,2}? (?:compromis|sacrific|los[st]|degrad"
     r"|hurt|harm|reduc|decreas|impair|affect|damag|deteriorat|drop)\w*"
-    r"|\b(?:maintain|preserv|retain|improv|enhanc|boost|increas)\w*|\blossless(?:ly)?\b"
-    r"|\bon par with|\bcomparable (?:to|with)",
+    r"|\b(?:maintain|preserv|retain)\w*|\blossless(?:ly)?\b|\bon par with|\bcomparable (?:to|with)",
     re.IGNORECASE,
 )
+_BETTERED = re.compile(r"\b(?:improv|enhanc|boost|increas)\w*", re.IGNORECASE)
+"""Denies harm too, where the thing asked about is the paper's own: 'improves accuracy' of one way
+to quantise says nothing of whether quantising harms it."""
 _NEED = frozenset("need needs require requires demand demands rely relies depend depends".split())
 _DENIED = (
     r"\b(?:without|no|not|never|neither|nor|eliminat\w+|obviat\w+|avoid\w*|free of)\b"
@@ -134,6 +137,9 @@ def contradiction(
         others = by_paper[item.paper.id]
         # Of what has a name, its own paper is asked; of anything else, every paper.
         named = bool(asked.named & _stems(read(item.paper.title)))
+        if not named and not _WHY.match(question):
+            # 'Does quantization hurt?' takes nothing for granted, and one way to do it is not all.
+            continue
         said = others if named else evidence
         opposed = _opposes(asked, item) and not any(_agrees(asked, other) for other in said)
         if opposed or _is_reversed(asked.claim, item):
@@ -190,7 +196,10 @@ def _opposes(asked: _Asked, item: Evidence) -> bool:
         if not about or len(about & (held | title)) < least * len(about) or not about & held:
             continue
         things = _things(asked.words, at)
-        if word in _HARM and _near_match(_UNHARMED, item.span.text, things):
+        if word in _HARM and (
+            _near_match(_UNHARMED, item.span.text, things)
+            or (asked.named & title and _near_match(_BETTERED, item.span.text, things))
+        ):
             return True
         if word in _NEED and _is_denied(item.span.text, things):
             return True
