@@ -119,3 +119,21 @@ def test_which_of_them_is_asked_of_them_alone(library: Library) -> None:
     asked = understand("And which of them need no training?", talk, library)
     assert set(asked.filters.papers) == {"lantern", "harbor"}
     assert asked.kind in (QuestionKind.LIST, QuestionKind.COMPARISON)
+
+
+def test_who_wrote_a_paper_is_told_from_its_record_and_not_as_an_answer(tmp_path: Path) -> None:
+    paper = Paper(
+        "p1",
+        "Lantern: a cache for long texts",
+        "We present Lantern, a cache which forgets what nobody reads. It halves the memory.",
+        authors=("Ada Example", "Bo Example"),
+    )
+    with Library.open(tmp_path / "library") as library:
+        library.add([paper])
+        assistant = Assistant(library)
+        for asked in ("Who invented Lantern?", "who are the authors of Lantern"):
+            answer = assistant.ask(asked)
+            assert not answer.answered
+            assert answer.reason is not None
+            assert "Ada Example, Bo Example" in answer.reason
+        assert assistant.ask("Who forgets what nobody reads, says Lantern?").reason is None

@@ -24,6 +24,7 @@ from citewise.answering.citations import CitedText
 from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.question import understand
 from citewise.answering.revising import Draft
+from citewise.answering.wishes import authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.limits import Limits
@@ -77,6 +78,8 @@ _NEAR_ENOUGH = 0.45
 TOO_FAR = "no paper here comes close enough to the question"
 _ATTEMPT_WITH_MODEL = 0.12
 """Below this probability a model is not even asked; it can decline by itself above."""
+_NEVER_SAID = 0.02
+"""That the papers hold what no abstract ever says."""
 _REVISE_WITHIN_S = 60.0
 """A model that took longer for its answer is not asked to rewrite any of it."""
 _AT_ONCE = 32
@@ -240,12 +243,16 @@ class Assistant:
         gathered = yield from self._gather(question, parts, effort, course)
         selection = gathered.selection
         odds = answerability(selection.features, selection.unknown_words)
+        unsaid = authors_asked_for(question, gathered.hits)
+        if unsaid is not None:
+            odds = Answerability(_NEVER_SAID, unsaid)
 
         draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
         evidence = self._offered(selection.evidence, course)
         # Of papers that were asked for by name, anything may be told.
         wanted = bool(question.filters.papers) and selection.asks_nothing
-        if not evidence or (odds.probability < self._threshold() and not wanted):
+        unlikely = odds.probability < self._threshold() and not wanted
+        if not evidence or unlikely or unsaid is not None:
             yield from self._decline(draft, odds.reason or TOO_FAR, course)
             return
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from citewise.library.library import Library
-from citewise.types import Filters, Paper, short_name
+from citewise.types import Filters, Hit, Paper, Question, short_name
 
 _NAME = r"(?P<name>[A-Z][\w.'’&-]*(?: (?:of |de |van |von )?[A-Z][\w.'’&-]*){0,3})"
 _PAPERS = r"(?:papers?|works?|studies|study|articles?|publications?|research|preprints?|reports?)"
@@ -131,3 +131,33 @@ def _starts(title: str, name: str) -> bool:
 def _within(given: Filters, ids: Sequence[str]) -> Filters:
     both = tuple(i for i in ids if not given.papers or i in given.papers)
     return replace(given, papers=both or given.papers or tuple(ids))
+
+
+_WHO_WROTE = re.compile(
+    r"^who(?:'s|’s| is| are| was| were| has| have| had| first| originally)*"
+    r" (?:the )?(?:authors?\b|inventors?\b|creators?\b|behind\b|wrote\b|invented\b|created\b"
+    r"|published\b|developed\b|proposed\b|introduced\b|designed\b|made\b|built\b|came up\b)"
+    r"|\b(?:who|which people|which researchers) (?:are|were|is|was) the authors?\b"
+    r"|^(?:name|list|give)\b.{0,20} authors of\b",
+    re.IGNORECASE,
+)
+_MOST_AUTHORS = 6
+
+
+def authors_asked_for(question: Question, hits: Sequence[Hit]) -> str | None:
+    """Why a question for a paper's authors has no answer to cite: no abstract names them.
+
+    None for other questions. Where the paper's record names them, so does the reason.
+    """
+    if not _WHO_WROTE.search(question.standalone.strip()):
+        return None
+    asked = question.standalone.casefold()
+    named = [hit.paper for hit in hits if short_name(hit.paper.title).casefold() in asked]
+    if not named and "author" not in asked:
+        return None
+    paper = next(iter(named), None)
+    if paper is None or not paper.authors:
+        return "abstracts do not name their authors, and the papers' records here do not either"
+    shown = ", ".join(paper.authors[:_MOST_AUTHORS])
+    more = " and others" if len(paper.authors) > _MOST_AUTHORS else ""
+    return f"no abstract names its authors; the record of '{paper.title}' does: {shown}{more}"
