@@ -380,3 +380,16 @@ def test_files_of_one_name_in_two_folders_settle(open_library: Open, tmp_path: P
     )
     assert library.ingest(tmp_path / "one").updated == 1
     assert next(library.papers()).abstract == "It reaches 80 points."
+
+
+def test_a_title_is_found_first_before_its_paper_is_embedded(
+    open_library: Open, sample_library: Library
+) -> None:
+    sample = sorted(sample_library.papers(), key=lambda paper: paper.id)
+    with open_library() as library:
+        library.add(sample[:60])
+        library.add(sample[60:], embed=False)
+        asked = sample[60::3]
+        assert [library.search(paper.title, 1)[0].paper.id for paper in asked] == [
+            paper.id for paper in asked
+        ]
