@@ -37,8 +37,8 @@ FEEDBACK_WEIGHT = 0.2
 """Share of the words that the best papers share. It lifts questions with many right papers most."""
 
 GUESSED = 0.5
-"""Of its standing by words, what a paper without vectors is taken to have by meaning. As middling,
-a paper whose title was asked for came sixth, behind papers that have vectors. Chosen, not fitted."""
+"""Of its standing by words, what a paper without vectors is taken to have by meaning: chosen, not
+fitted. Taken as middling, a paper whose title was asked for could come behind embedded ones."""
 SMOOTHING = 0.25
 """Share of a paper's nearest neighbours in its score."""
 
