@@ -83,6 +83,21 @@ class Room:
         self.page.wait_for_selector(selector, timeout=WAIT)
         return self.page.locator(selector)
 
+    def enters(self, field: Any, value: str, shown: str) -> Any:
+        """Type ``value`` and Enter into a field, until ``shown`` (a selector) is seen.
+
+        Gradio drops what is typed into a box that it is still drawing.
+        """
+        for _ in range(5):
+            field.fill(value)
+            field.press("Enter")
+            try:
+                self.page.wait_for_selector(shown, timeout=WAIT / 6)
+            except sync_api.TimeoutError:
+                continue
+            break
+        return self.sees(shown)
+
     def barriers(self) -> list[tuple[str, str]]:
         """What axe-core finds wrong for people who cannot see, or not well: rule and element."""
         axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core is missing")
