@@ -137,3 +137,17 @@ def test_who_wrote_a_paper_is_told_from_its_record_and_not_as_an_answer(tmp_path
             assert answer.reason is not None
             assert "Ada Example, Bo Example" in answer.reason
         assert assistant.ask("Who forgets what nobody reads, says Lantern?").reason is None
+
+
+def test_a_question_that_names_another_paper_leaves_the_talk_behind(
+    sample_library: Library,
+) -> None:
+    assistant = Assistant(sample_library)
+    asked = "Give an overview of work on energy use of language model inference."
+    talk = [Message("user", asked), Message("assistant", assistant.ask(asked).text)]
+    for question in ("How fast is FastDepth on a Jetson TX2?", "What is FastDepth?"):
+        answer = assistant.ask(question, talk)
+        assert answer.answered
+        assert answer.citations[0].paper.title.startswith("FastDepth")
+    leaning = understand("And how fast is it on a Jetson TX2?", talk, sample_library)
+    assert leaning.focus

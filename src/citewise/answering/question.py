@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from citewise.answering.wishes import pointed_at, wished_papers
+from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
 from citewise.types import Filters, Message, Paper, Question, QuestionKind, short_name
@@ -253,6 +254,11 @@ def wished_filters(question: str, given: Filters) -> tuple[str, Filters]:
     return question.replace(" ?", "?"), replace(given, since=since, until=until)
 
 
+_WORD = re.compile(r"[A-Za-z][\w+-]*")
+_FEW_PAPERS, _FEW_SHARE = 3, 0.02
+"""Papers, and the share of a library's, that may have a name that is still one. Chosen by hand."""
+
+
 def understand(
     question: str,
     history: Sequence[Message],
@@ -293,7 +299,10 @@ def understand(
     pointed = pointed_at(text, focus, chosen)
     chosen, notes = pointed.filters, (*notes, *pointed.notes)
     if rewritten:
+        ids = () if _turns_away(rewritten, focus, library) else ids
         return Question(question, rewritten, kind_of(rewritten), chosen, ids, notes)
+    if _turns_away(text, focus, library):
+        return Question(question, text, kind_of(text), chosen, notes=notes)
     if not leans_on_history(text):
         # It may still be about the same papers: they stay in focus, the words stay as they are.
         return Question(question, text, kind_of(text), chosen, ids, notes)
@@ -301,6 +310,26 @@ def understand(
     # Names may hold words ('Benchmark') that would be read as a wish for a list.
     kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][: len(focus)], ""))
     return Question(question, standalone, kind, chosen, ids, notes)
+
+
+def _turns_away(text: str, focus: Sequence[Paper], library: Library) -> bool:
+    """Whether a question names something that papers here have, but none of those in focus.
+
+    'How fast is FastDepth?' after a talk about energy is about another paper.
+    """
+    if _LEANING.search(text):
+        return False
+    table = background().frequency
+    words = [
+        word for at, word in enumerate(_WORD.findall(text))
+        if any(c.isupper() or c.isdigit() for c in word[1:])
+        or (at and (word[0].isupper() or stem(word.lower()) not in table))
+    ]  # fmt: skip
+    frequency = library.document_frequencies(library.terms(" ".join(words)))
+    few = max(_FEW_PAPERS, int(_FEW_SHARE * len(library)))
+    named = {term for term, count in frequency.items() if 0 < count <= few}
+    held = {term for one in focus for term in library.terms(f"{one.title} {one.abstract}")}
+    return bool(named - held)
 
 
 def _dates_told(given: Filters, chosen: Filters) -> Iterator[str]:

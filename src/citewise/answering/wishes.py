@@ -152,7 +152,13 @@ def authors_asked_for(question: Question, hits: Sequence[Hit]) -> str | None:
     if not _WHO_WROTE.search(question.standalone.strip()):
         return None
     asked = question.standalone.casefold()
-    named = [hit.paper for hit in hits if short_name(hit.paper.title).casefold() in asked]
+    marked = [w for w in re.findall(r"[A-Za-z][\w-]+", question.standalone) if not w[1:].islower()]
+    named = [
+        hit.paper
+        for hit in hits
+        if short_name(hit.paper.title).casefold() in asked
+        or any(word in f"{hit.paper.title} {hit.paper.abstract}" for word in marked)
+    ]
     if not named and "author" not in asked:
         return None
     paper = next(iter(named), None)
