@@ -37,7 +37,8 @@ from citewise.evaluation.runner import run_questions
 from citewise.grounding.abstention import Features, answerability
 from citewise.types import QuestionKind
 
-ASKED = Path(__file__).parent / "written" / "asked.jsonl"
+WRITTEN = Path(__file__).parent / "written"
+ASKED = WRITTEN / "asked.jsonl"
 NAMES = Features.__slots__
 RIDGE = 0.3
 CONFIDENCE_RIDGE = 2.0
@@ -48,7 +49,6 @@ EXAMPLE_WEIGHTS = {"left out": 0.6, "near_miss": 2.0, "off_topic": 1.5, "other f
 OTHER_PAPERS, OTHER_UNSEEN = 700, 120
 """SciFact's papers beside those asked about; the first line of w8 that no training saw."""
 THRESHOLDS = (0.15, 0.20, 0.25, 0.30, 0.40)
-WRITTEN = Path(__file__).parent / "written"
 
 Floats = NDArray[np.float64]
 

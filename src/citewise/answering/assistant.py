@@ -250,9 +250,8 @@ class Assistant:
         draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
         evidence = self._offered(selection.evidence, course)
         # Of papers that were asked for by name, anything may be told.
-        wanted = bool(question.filters.papers) and selection.asks_nothing
-        unlikely = odds.probability < self._threshold() and not wanted
-        if not evidence or unlikely or unsaid is not None:
+        wanted = bool(question.filters.papers) and selection.asks_nothing and unsaid is None
+        if not evidence or (odds.probability < self._threshold() and not wanted):
             yield from self._decline(draft, odds.reason or TOO_FAR, course)
             return
 

@@ -258,7 +258,7 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     return 0.0
 
 
-def _answered(question: Question, hits: Sequence[Hit], rows: Mapping[str, SentenceRow]) -> float:
+def _answered(question: Question, titles: Sequence[str], abstracts: Sequence[str]) -> float:
     """The model's greatest probability that one of the best papers answers the question.
 
     No single paper answers a question about several; those get SEVERAL_ANSWER.
@@ -266,8 +266,8 @@ def _answered(question: Question, hits: Sequence[Hit], rows: Mapping[str, Senten
     if question.kind in (QuestionKind.COMPARISON, QuestionKind.LIST, QuestionKind.OVERVIEW):
         return SEVERAL_ANSWER
     asked = spelled_out(question.standalone)
-    papers = [hit.paper for hit in hits[:READ_FOR_ANSWER]]
-    pairs = [(asked, passage_for(asked, paper.title, _own_words(paper, rows))) for paper in papers]
+    best = list(zip(titles, abstracts, strict=True))[:READ_FOR_ANSWER]
+    pairs = [(asked, passage_for(asked, title, abstract)) for title, abstract in best]
     return max(one.answered for one in entailment_model().read(pairs))
 
 
@@ -374,7 +374,9 @@ def select_evidence(
         )
         for n, (score, hit, ordinal, span) in enumerate(chosen.values(), 1)
     )
-    texts = [f"{hit.paper.title}. {_own_words(hit.paper, rows)}" for hit in hits[:5]]
+    titles = [hit.paper.title for hit in hits[:5]]
+    abstracts = [_own_words(hit.paper, rows) for hit in hits[:5]]
+    texts = [f"{title}. {words}" for title, words in zip(titles, abstracts, strict=True)]
     features = Features(
         cosine=best_cosine,
         passage=max(0.0, *(hit.dense_score or 0.0 for hit in hits)),
@@ -383,7 +385,7 @@ def select_evidence(
         unknown=terms.unknown_weight,
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
-        answered=_answered(question, hits, rows),
+        answered=_answered(question, titles, abstracts),
     )
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 

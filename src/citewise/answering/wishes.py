@@ -161,9 +161,9 @@ def authors_asked_for(question: Question, hits: Sequence[Hit]) -> str | None:
     ]
     if not named and "author" not in asked:
         return None
-    paper = next(iter(named), None)
-    if paper is None or not paper.authors:
+    if not named or not named[0].authors:
         return "abstracts do not name their authors, and the papers' records here do not either"
+    paper = named[0]
     shown = ", ".join(paper.authors[:_MOST_AUTHORS])
     more = " and others" if len(paper.authors) > _MOST_AUTHORS else ""
     return f"no abstract names its authors; the record of '{paper.title}' does: {shown}{more}"

@@ -34,4 +34,6 @@ class Limits:
                 kind = "a whole number" if whole else "a number"
                 raise UsageError(f"The limit {name} is {value!r}; it must be {kind}.")
             if not least <= value < float("inf"):
-                raise UsageError(f"The limit {name} is {value!r}; it must be more than that.")
+                raise UsageError(
+                    f"The limit {name} is {value!r}; it must be finite, {least:g} or more."
+                )

@@ -74,7 +74,8 @@ def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_C
 
 
 _SPELLED = {
-    "fps": "frames per second", "ms": "milliseconds", "us": "microseconds", "µs": "microseconds",
+    "fps": "frames per second", "FPS": "frames per second", "ms": "milliseconds",
+    "us": "microseconds", "µs": "microseconds",
     "s": "seconds", "min": "minutes", "h": "hours", "hrs": "hours", "x": "times", "KB": "kilobytes",
     "MB": "megabytes", "GB": "gigabytes", "TB": "terabytes", "GiB": "gibibytes", "W": "watts",
     "mW": "milliwatts", "kW": "kilowatts", "J": "joules", "mJ": "millijoules", "k": "thousand",
@@ -84,7 +85,7 @@ _SPELLED = {
 _FIGURE = re.compile(
     r"(?<![\w-])((?!(?:19|20)\d\ds)\d[\d.,]*)[ -]?("
     + "|".join(sorted(_SPELLED, key=len, reverse=True))
-    + r"|FPS)(?![\w-])"
+    + r")(?![\w-])"
 )
 
 
@@ -93,7 +94,7 @@ def spelled_out(text: str) -> str:
 
     The model has few abbreviated units in its vocabulary, and those who ask write them in full.
     """
-    return _FIGURE.sub(lambda m: f"{m[1]} {_SPELLED.get(m[2], 'frames per second')}", text)
+    return _FIGURE.sub(lambda m: f"{m[1]} {_SPELLED[m[2]]}", text)
 
 
 def passage_for(question: str, title: str, abstract: str) -> str:
