@@ -36,7 +36,7 @@ from fit_checker import (
     reword,
 )
 
-from citewise.grounding.entailment import nearest_sentences, passage_for
+from citewise.grounding.entailment import nearest_sentences, passage_for, spelled_out
 from citewise.library.embedding import MiniLM
 
 SEED = 20261121
@@ -82,8 +82,11 @@ def claim(text: str, evidence: str, label: int, kind: str, paper: str) -> Row:
 
 
 def question(text: str, evidence: str, label: int, kind: str, paper: str, title: str = "") -> Row:
-    """A question beside the title and the sentences of ``evidence`` that are nearest to it."""
-    return Row("question", text, passage_for(text, title, evidence), label, kind, paper)
+    """A question beside the title and the sentences of ``evidence`` that are nearest to it.
+
+    Units are in full on both sides, as where the model is asked.
+    """
+    return Row("question", spelled_out(text), passage_for(text, title, evidence), label, kind, paper)
 
 
 def sentences_of(text: str) -> list[str]:
