@@ -53,6 +53,15 @@ CLAIMS = {
 """What the claims of training/written say of their abstract, by key."""
 QUESTIONS = {"q": 1, "q2": 1, "u": 0, "u2": 0, "u3": 0}
 """Whether the abstract answers the questions of training/written, by key."""
+SHORT = {
+    "t": SUPPORTED,
+    "t2": SUPPORTED,
+    "r": CONTRADICTED,
+    "r2": CONTRADICTED,
+    "n": NOT_STATED,
+    "n2": NOT_STATED,
+}
+"""What the claims of training/written/h*.jsonl say of their one to three sentences, by key."""
 WRITTEN = Path(__file__).parent / "written"
 CORPUS = Path(__file__).parent.parent / "eval" / "corpus"
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z]*[A-Z][A-Za-z]*(?:-\d+)?\b")
@@ -256,6 +265,15 @@ def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
         yield question(item[rng.choice("qu")], away, 0, "written-other", item["id"], stranger)
 
 
+def evidence_rows() -> Iterator[Row]:
+    """Claims written over one to three sentences of biomedical abstracts, beside these alone."""
+    for path in sorted(WRITTEN.glob("h*.jsonl")):
+        for line in path.read_text("utf-8").splitlines():
+            item = json.loads(line)
+            for key, label in SHORT.items():
+                yield Row("claim", item[key], item["e"], label, f"short-{key}", item["id"])
+
+
 def number_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Questions for a figure, written by hand: those the abstract answers and those it does not."""
     lines = (WRITTEN / "numbers.jsonl").read_text("utf-8").splitlines()
@@ -305,7 +323,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", help="scifact, pubmedqa, arxiv, written or numbers")
+    parser.add_argument("--only", help="scifact, pubmedqa, arxiv, written, numbers or evidence")
     parser.add_argument("--arxiv", type=int, default=9000, help="papers to make pairs of by rule")
     options = parser.parse_args()
     rng = random.Random(SEED)
@@ -317,6 +335,7 @@ def main() -> None:
         # Chances of their own, so that more written rows leave the others as they are.
         "written": written_rows(options.data, random.Random(SEED)),
         "numbers": number_rows(options.data, random.Random(SEED)),
+        "evidence": evidence_rows(),
     }
     for name, rows in sources.items():
         if options.only not in (None, name):
