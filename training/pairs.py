@@ -62,6 +62,8 @@ SHORT = {
     "n2": NOT_STATED,
 }
 """What the claims of training/written/h*.jsonl say of their one to three sentences, by key."""
+TERSE = {"k1": 1, "k2": 1, "k3": 1, "k4": 1, "v1": 0, "v2": 0, "v3": 0}
+"""Whether the abstract answers the questions of training/written/t*.jsonl, by key."""
 WRITTEN = Path(__file__).parent / "written"
 CORPUS = Path(__file__).parent.parent / "eval" / "corpus"
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z]*[A-Z][A-Za-z]*(?:-\d+)?\b")
@@ -95,7 +97,9 @@ def question(text: str, evidence: str, label: int, kind: str, paper: str, title:
 
     Units are in full on both sides, as where the model is asked.
     """
-    return Row("question", spelled_out(text), passage_for(text, title, evidence), label, kind, paper)
+    return Row(
+        "question", spelled_out(text), passage_for(text, title, evidence), label, kind, paper
+    )
 
 
 def sentences_of(text: str) -> list[str]:
@@ -274,6 +278,23 @@ def evidence_rows() -> Iterator[Row]:
                 yield Row("claim", item[key], item["e"], label, f"short-{key}", item["id"])
 
 
+def terse_rows(data: Path, rng: random.Random) -> Iterator[Row]:
+    """Questions as people type them, beside their abstract; one also beside a similar abstract."""
+    items = [
+        json.loads(line)
+        for path in sorted(WRITTEN.glob("t*.jsonl"))
+        for line in path.read_text("utf-8").splitlines()
+    ]
+    found = {i: (title, text) for i, title, text in abstracts_of(data, {i["id"] for i in items})}
+    others = nearest_others([found[item["id"]][1][:300] for item in items], 5)
+    for place, item in enumerate(items):
+        title, text = found[item["id"]]
+        for key, label in TERSE.items():
+            yield question(item[key], text, label, f"terse-{key}", item["id"], title)
+        stranger, away = found[items[rng.choice(others[place])]["id"]]
+        yield question(item["k1"], away, 0, "terse-other", item["id"], stranger)
+
+
 def number_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Questions for a figure, written by hand: those the abstract answers and those it does not."""
     lines = (WRITTEN / "numbers.jsonl").read_text("utf-8").splitlines()
@@ -323,7 +344,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", help="scifact, pubmedqa, arxiv, written, numbers or evidence")
+    parser.add_argument(
+        "--only", help="scifact, pubmedqa, arxiv, written, numbers, evidence or terse"
+    )
     parser.add_argument("--arxiv", type=int, default=9000, help="papers to make pairs of by rule")
     options = parser.parse_args()
     rng = random.Random(SEED)
@@ -336,6 +359,7 @@ def main() -> None:
         "written": written_rows(options.data, random.Random(SEED)),
         "numbers": number_rows(options.data, random.Random(SEED)),
         "evidence": evidence_rows(),
+        "terse": terse_rows(options.data, random.Random(SEED)),
     }
     for name, rows in sources.items():
         if options.only not in (None, name):
