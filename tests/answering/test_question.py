@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from citewise.answering.question import (
     kind_of,
     leans_on_history,
+    matter_of,
     named_papers,
     understand,
     without_commands,
 )
 from citewise.library.library import Library
-from citewise.types import Filters, Message, QuestionKind, short_name
+from citewise.types import Filters, Message, Question, QuestionKind, short_name
 
 FALCON = "How does Falcon draft tokens?"
 ABOUT_FALCON = (
@@ -45,11 +46,48 @@ ABOUT_FALCON = (
         ("Which of the two is faster?", QuestionKind.COMPARISON),
         ("Which of Ada, Bo and Cy need no training?", QuestionKind.LIST),
         ("Which of the four tools failed, Ada or Bo?", QuestionKind.FACT),
+        ("lantern or harbor: what does each save?", QuestionKind.COMPARISON),
+        ("Is a disk or a cache the better place for texts?", QuestionKind.COMPARISON),
+        ("Lantern against Harbor, which is cheaper?", QuestionKind.COMPARISON),
+        ("Lantern, Harbor and Beacon side by side", QuestionKind.COMPARISON),
+        ("How far does one go with a bit or less?", QuestionKind.NUMBER),
+        ("graph network papers", QuestionKind.LIST),
+        ("Papers where the cache forgets for itself", QuestionKind.LIST),
+        ("Who works on glass caches?", QuestionKind.LIST),
+        ("What fast caches for texts are described?", QuestionKind.LIST),
+        ("what's going on in glass caches?", QuestionKind.OVERVIEW),
+        ("caches, in a nutshell", QuestionKind.OVERVIEW),
+        ("Could you sketch how caches are used?", QuestionKind.OVERVIEW),
+        ("Who wrote it?", QuestionKind.FACT),
     ],
 )
 def test_the_kind_of_answer_is_seen_in_the_words(question: str, kind: QuestionKind) -> None:
     assert kind_of(question) is kind
     assert kind_of(f"  {question.replace(' ', '   ')}  ") is kind
+
+
+@pytest.mark.parametrize(
+    ("asked", "matter"),
+    [
+        ("Give me an overview of glass caches.", "glass caches."),
+        ("which papers are about glass caches?", "glass caches?"),
+        ("Please list all works on glass caches", "glass caches"),
+        ("overview of caches at night please", "caches at night"),
+        ("What do people do about full caches?", "full caches?"),
+        ("Compare Lantern with Harbor", "Lantern with Harbor"),
+        # Where the frame is what is asked for, it stays.
+        ("List the surveys.", "surveys."),
+        # Of one paper, the whole question is searched for.
+        ("How does Lantern work?", "How does Lantern work?"),
+    ],
+)
+def test_what_is_searched_for_is_the_matter_without_its_frame(asked: str, matter: str) -> None:
+    assert matter_of(Question(asked, asked, kind_of(asked))) == matter
+
+
+def test_a_few_words_want_an_overview_and_one_paper_is_none(sample_library: Library) -> None:
+    assert understand("caches on phones", (), sample_library).kind is QuestionKind.OVERVIEW
+    assert understand("Tell me about Falcon", (), sample_library).kind is QuestionKind.HOW
 
 
 @pytest.mark.parametrize(
@@ -120,6 +158,35 @@ def test_the_two_sides_of_a_table_are_the_two(sample_library: Library) -> None:
     question = understand("Which of the two is faster?", talk, sample_library)
     assert question.standalone == "Which of Medusa and Kangaroo is faster?"
     assert question.kind is QuestionKind.COMPARISON
+
+
+TWO_PAPERS = (
+    Message("user", "Which papers decode in parallel?"),
+    Message(
+        "assistant",
+        "- **Falcon: Faster and Parallel Inference of Large Language Models through Enhanced "
+        "Semi-Autoregressive Drafting and Custom-Designed Decoding Tree** — x [1]\n"
+        "- **Superposed Decoding: Multiple Generations from a Single Autoregressive Inference "
+        "Pass** — y [2]",
+    ),
+)
+
+
+def test_after_a_list_it_is_what_was_asked_about(sample_library: Library) -> None:
+    question = understand("How do trees speed it up?", TWO_PAPERS, sample_library)
+    assert question.standalone == "How do trees speed it up? (decode in parallel)"
+    assert len(question.focus) == 2
+
+
+def test_which_one_means_the_papers_of_the_last_list(sample_library: Library) -> None:
+    talk = (*TWO_PAPERS, *ABOUT_FALCON)
+    question = understand("And which one drafts several texts?", talk, sample_library)
+    assert len(question.focus) == 2
+
+
+def test_what_about_another_asks_the_same_of_it(sample_library: Library) -> None:
+    question = understand("What about Medusa?", ABOUT_FALCON, sample_library)
+    assert question.standalone == "How does Medusa draft tokens?"
 
 
 def test_a_model_s_own_rewriting_is_kept(sample_library: Library) -> None:

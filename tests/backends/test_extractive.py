@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from citewise.answering.citations import CitedText
 from citewise.backends.base import WritingTask
-from citewise.backends.extractive import ExtractiveBackend, standing_alone
+from citewise.backends.extractive import (
+    NONE_SAYS,
+    NOT_SAID,
+    ExtractiveBackend,
+    standing_alone,
+)
 from citewise.backends.writing import collect
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.library.passages import sentence_spans
@@ -214,3 +219,49 @@ def test_what_a_paper_hopes_for_is_not_what_an_overview_tells_of_it() -> None:
     cited = written(QuestionKind.OVERVIEW, LANTERN, hopeful)
     assert "We build caches of glass" in cited.text
     assert "We hope" not in cited.text
+
+
+def test_a_comparison_is_of_the_papers_that_it_names() -> None:
+    named = Paper("p6", "Forgetting on time with Two-Lamps", "Two-Lamps forgets old texts fast.")
+    other = Paper("p7", "A near miss", "It keeps texts in a cache as Lantern and Two-Lamps do.")
+    asked = "Two-Lamps versus Lantern: how does each forget?"
+    text = written(QuestionKind.COMPARISON, other, LANTERN, named, asked=asked).text
+    assert text.index("Two-Lamps forgets") < text.index("Lantern: a cache")
+    assert "near miss" not in text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "opening"),
+    [
+        ("CONCLUSIONS Glass forgets.", "Glass forgets."),
+        ("MATERIALS AND METHODS: We built it.", "We built it."),
+        ("DNA Glass is a brand.", "DNA Glass"),
+    ],
+)
+def test_the_label_of_a_part_is_not_told(sentence: str, opening: str) -> None:
+    assert standing_alone(sentence)[0].startswith(opening)
+
+
+def test_a_figure_that_a_paper_gives_is_not_called_unstated() -> None:
+    flash = Paper(
+        "p8",
+        "Flash: texts from a disk",
+        "We present Flash, which reads by rows. With Flash texts grow to twice the memory, "
+        "with a 4-5x increase in speed.",
+    )
+    text = written(QuestionKind.COMPARISON, flash, LANTERN, asked="Compare Flash and Lantern.").text
+    result = next(line for line in text.splitlines() if line.startswith("| Result"))
+    assert "4-5x increase" in result
+    assert NOT_STATED not in result
+
+
+def test_a_list_of_what_does_without_tells_who_says_so() -> None:
+    free = Paper("p9", "Glass caches", "We present a retraining-free cache of glass for texts.")
+    asked = "Which caches need no training?"
+    text = written(QuestionKind.LIST, LANTERN, free, HARBOR, asked=asked).text
+    said, _, unsaid = text.partition(NOT_SAID)
+    assert "Glass caches" in said
+    assert "It needs no training at all" in said
+    assert "Lantern" in unsaid
+    none = written(QuestionKind.LIST, LANTERN, asked="Which caches work without a lamp?").text
+    assert none.startswith(NONE_SAYS)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from citewise.answering import deep
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import Selection, select_evidence
-from citewise.answering.question import understand
+from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
 from citewise.answering.wishes import authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
@@ -66,6 +66,8 @@ LONGEST_QUESTION = 10_000
 
 _PAPERS = {Effort.QUICK: 6, Effort.NORMAL: 12, Effort.DEEP: 24}
 """Papers that are looked at."""
+_PAPERS_WIDE = {Effort.QUICK: 9, Effort.NORMAL: 18, Effort.DEEP: 24}
+"""The same for a list or an overview, which any of them may belong to."""
 _EVIDENCE = {Effort.QUICK: 12, Effort.NORMAL: 24, Effort.DEEP: 48}
 """Sentences that are offered to the writer."""
 _PER_PAPER = 6
@@ -378,7 +380,8 @@ class Assistant:
             return Gathered(
                 question, found.hits, found.selection, (*notes, *found.notes), found.parts
             )
-        hits = search(question, _PAPERS[effort])
+        wide = question.kind in (QuestionKind.LIST, QuestionKind.OVERVIEW)
+        hits = search(question, (_PAPERS_WIDE if wide else _PAPERS)[effort])
         selection = select_evidence(
             question, hits, self.library, most=most, most_per_paper=_PER_PAPER
         )
@@ -386,7 +389,8 @@ class Assistant:
 
     def _search(self, question: Question, papers: int) -> tuple[tuple[Hit, ...], list[str]]:
         """Papers for the question; those in focus are among them and stand higher."""
-        result = self.library.find(question.standalone, papers, question.filters)
+        matter = matter_of(question)
+        result = self.library.find(matter, papers, question.filters)
         notes = list(result.notes)
         if not question.focus:
             return result.hits, notes
@@ -396,7 +400,7 @@ class Assistant:
             within = replace(question.filters, papers=kept or question.filters.papers)
         nearest = max((hit.dense_score or 0.0 for hit in result.hits), default=0.0)
         bonus = _FOCUS_BONUS if nearest >= _NEAR_ENOUGH else _FOCUS_BONUS_WHEN_LOST
-        focused = self.library.find(question.standalone, len(question.focus), within)
+        focused = self.library.find(matter, len(question.focus), within)
         merged = {hit.paper.id: hit for hit in focused.hits}
         # Scores are relative to one search: the wide search's are the ones that compare.
         scores = {hit.paper.id: hit.score for hit in result.hits}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.backends.extractive import says_where, standing_alone
+from citewise.answering.question import SEVERAL, matter_of
+from citewise.backends.extractive import part_of_abstract, says_where, standing_alone
 from citewise.grounding.abstention import Features
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.library.library import Library
@@ -40,6 +41,8 @@ _LONGEST_LEAD = 2
 """Sentences that are added before one that leans on them."""
 _WHOLE_ABSTRACT = 40
 """More sentences than an abstract has."""
+_SIDES = 4
+"""Papers of a comparison of which every sentence is offered, if there is room."""
 
 BACKGROUND_PENALTY = 0.06
 """For a sentence before the abstract comes to its own work: mostly others' problems."""
@@ -228,11 +231,7 @@ def _names_held(question: Question, texts: Sequence[str]) -> float:
     names = [letters for name in _names_in(question.standalone) if (letters := _letters(name))]
     if not names or not texts:
         return 1.0
-    several = question.kind in (
-        QuestionKind.COMPARISON,
-        QuestionKind.LIST,
-        QuestionKind.OVERVIEW,
-    )
+    several = question.kind in SEVERAL
     folded = [_letters(text) for text in texts[: 5 if several else 3]]
     if several:
         return sum(any(name in text for text in folded) for name in names) / len(names)
@@ -263,7 +262,7 @@ def _answered(question: Question, titles: Sequence[str], abstracts: Sequence[str
 
     No single paper answers a question about several; those get SEVERAL_ANSWER.
     """
-    if question.kind in (QuestionKind.COMPARISON, QuestionKind.LIST, QuestionKind.OVERVIEW):
+    if question.kind in SEVERAL:
         return SEVERAL_ANSWER
     asked = spelled_out(question.standalone)
     best = list(zip(titles, abstracts, strict=True))[:READ_FOR_ANSWER]
@@ -292,6 +291,17 @@ def _add_leads(chosen: dict[tuple[str, int], _Scored], scored: Sequence[_Scored]
             chosen.setdefault((paper_id, ordinal), by_place[paper_id, ordinal])
 
 
+def _in_turn(scored: Sequence[_Scored], kind: QuestionKind) -> Sequence[_Scored]:
+    """Scored sentences in the order in which they are given their places.
+
+    A comparison must have all that its sides say before it says that something is not stated.
+    """
+    if kind is not QuestionKind.COMPARISON:
+        return scored
+    sides = list(dict.fromkeys(item[1].paper.id for item in scored))[:_SIDES]
+    return sorted(scored, key=lambda item: item[1].paper.id not in sides)
+
+
 def select_evidence(
     question: Question,
     hits: Sequence[Hit],
@@ -307,11 +317,13 @@ def select_evidence(
     """
     if question.kind is QuestionKind.COMPARISON:
         most, most_per_paper = 2 * most, _WHOLE_ABSTRACT
-    terms = _question_terms(question.standalone, library)
+    matter = matter_of(question)
+    terms = _question_terms(matter, library)
     if not hits:
         nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0, 0.0)
         return Selection((), nothing, terms.unknown)
-    vector = library.embedder.embed_queries([question.standalone])[0]
+    several = question.kind in SEVERAL
+    vector = library.embedder.embed_queries([matter])[0]
     rows = library.sentences([hit.paper.id for hit in hits])
     paper_scores = _spread([hit.score for hit in hits])
     scored: list[_Scored] = []
@@ -342,8 +354,11 @@ def select_evidence(
                 span.text, question.standalone
             ):
                 score += DEFINITION_BONUS
-            if ordinal < own_work:
+            found = part_of_abstract(span.text) if several else None
+            if ordinal < own_work or found is False:
                 score -= BACKGROUND_PENALTY
+            elif found:
+                score += KIND_BONUS
             if says_where(span.text):
                 score -= KIND_BONUS
             scored.append((score, hit, ordinal, span))
@@ -354,7 +369,7 @@ def select_evidence(
     scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
     chosen: dict[tuple[str, int], _Scored] = {}
     taken: dict[str, int] = {}
-    for item in scored:
+    for item in _in_turn(scored, question.kind):
         paper_id = item[1].paper.id
         if len(chosen) >= most:
             break
@@ -362,6 +377,9 @@ def select_evidence(
             taken[paper_id] = taken.get(paper_id, 0) + 1
             chosen[paper_id, item[2]] = item
     _add_leads(chosen, scored)
+    offered = list(chosen.values())
+    if several:
+        offered.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
     evidence = tuple(
         Evidence(
             n=n,
@@ -372,7 +390,7 @@ def select_evidence(
             paper_rank=hit.rank,
             covered=covered[hit.paper.id],
         )
-        for n, (score, hit, ordinal, span) in enumerate(chosen.values(), 1)
+        for n, (score, hit, ordinal, span) in enumerate(offered, 1)
     )
     titles = [hit.paper.title for hit in hits[:5]]
     abstracts = [_own_words(hit.paper, rows) for hit in hits[:5]]

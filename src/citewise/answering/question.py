@@ -27,7 +27,8 @@ _NUMBER = re.compile(
 )
 _MANY = (
     r"(?:papers|methods|works|approaches|models|studies|systems|techniques|benchmarks|datasets"
-    r"|frameworks|surveys|algorithms|architectures|tools|designs|projects|networks)"
+    r"|frameworks|surveys|algorithms|architectures|tools|designs|projects|networks|articles"
+    r"|publications|experiments|trials|schemes|tricks|groups|teams)"
 )
 _BETWEEN = (
     r"(?!(?:do|does|did|can|could|should|would|will|may|has|have|had|makes?|limits?|causes?|helps?"
@@ -37,7 +38,12 @@ _BETWEEN = (
 _LIST = re.compile(
     rf"^(?:which|what|are there(?: any)?)\s+(?:{_BETWEEN}){{0,4}}{_MANY}\b"
     r"|^(?:which|what|who) of (?:(?:them|these|those)\b|[A-Z][^?]*, [^?]* and )"
-    rf"|^(?:[\w-]+\s+){{0,3}}{_MANY} (?:about|on|for|that|which|with|using|of|in)\b"
+    rf"|^(?:[\w-]+\s+){{0,3}}{_MANY} (?:about|on|for|that|which|where|with|using|of|in|\w+ing)\b"
+    r"|^(?:(?!what|which|how|who|why)[\w'’-]+\s+){1,6}(?:papers|studies|articles|publications)[?.!]*$"
+    rf"|\bwhich (?:of the (?:[\w-]+\s+){{0,4}}{_MANY}\b(?!.*\bor\b)|(?:papers|studies)\b)"
+    r"|^who (?:else|works?|has|have|(?!is\b|was\b|does\b|wrote\b)\w+s)\b|\b(?:list|name) them\b"
+    r"|^(?:what|which) (?:[\w-]+\s+){1,12}(?:are|were|have been) (?:there|described|proposed"
+    r"|reported|presented|studied|mentioned|listed|in here)\b"
     rf"|^(?:list|name|enumerate)\b|^(?:find|show|give)\b.{{0,40}}\b(?:all|every|{_MANY})\b"
     r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,2}"
     r"(?:papers|works|studies|methods)\b)"
@@ -48,10 +54,32 @@ _COMPARISON = re.compile(
     r"\b(?:compare[ds]?|comparison|contrast|versus|vs\.?|differ(?:s|ent|ence|ences)?"
     r"|as opposed to|distinguish(?:es)?|trade-?offs? between|the two (?:\w+ )?"
     r"(?:report|use|do|take)"
-    r"|(?:do|does) .{1,60} agree|in which .{1,40} and in which|which (?:\w+ ){1,4}and which)\b"
+    r"|(?:do|does) .{1,60} agree|in which .{1,40} and in which|side by side|respectively"
+    r"|which (?:[\w-]+ ){1,12}and (?:\w+ )?which)\b"
+    r"|^[^?:,]{2,60} against [^?:,]{2,60}[:,]"
+    r"|\b(?:do|does|did)\b.{3,90}\beach (?!other\b|of\b)\w+"
+    r"|\b(?:the same|a common) (?:problem|question|task|goal|idea|thing)\b"
     r"|\b(?:two|both) (?:works|papers|methods|models|studies|approaches|systems)\b"
-    r"|\bhow (?:do|does) each\b"
+    r"|\b(?:how (?:do|does)|what (?:do|does|did)) each\b"
     r"|^which (?:is|was|one|found|has|had|does|did|uses|reports?|runs|needs)\b.{3,120}\bor\b",
+    re.IGNORECASE,
+)
+_BETTER = re.compile(
+    r"\b(?:better|best|worse|worst|faster|fastest|cheaper|cheapest|smaller|larger|bigger|higher"
+    r"|lower|longer|shorter|safer|stronger|easier|quicker|more|less|fewer|most|least|superior"
+    r"|should (?:i|we|one))\b",
+    re.IGNORECASE,
+)
+_EITHER = re.compile(
+    r"^(?:(?:which|what|is|are|does|do|should)\b|[^?:,]{1,60}\b(?:or|against)\b)"
+    r"(?:(?<=or)|(?<=against)|.*\b(?:or|against)\b)(?! (?:less|more|fewer|not|so)\b)",
+    re.IGNORECASE,
+)
+"""With a word of ``_BETTER``: a choice between two ('A or B: which is cheaper?')."""
+_TWO = re.compile(r"^[\w-]+(?:,? [\w-]+){0,2} or (?!not\b|less\b|more\b)[\w-]+", re.IGNORECASE)
+_POLITE = re.compile(
+    r"^(?:(?:please|hi|hello|hey|(?:can|could|would|will) you(?: please)?|i (?:want|need) to know"
+    r")\b[,!]?\s+)+",
     re.IGNORECASE,
 )
 _MEASURED = re.compile(
@@ -69,12 +97,17 @@ _WHAT_IS = re.compile(
     rf"^what (?:is|are) (?!the |some |all |any )(?:[\w-]+\s+){{0,3}}{_MANY}[?.!]*$", re.IGNORECASE
 )
 _OVERVIEW = re.compile(
-    r"\b(?:overview|survey of|summar(?:y|ise|ize)|state of the art|the state of"
-    r"|main (?:ideas|approaches|ways|lines)|what is known|what do we know|what (?:\w+ ){0,6}(?:has"
+    r"^(?:sketch|outline|survey|review)\b|\b(?:overview|survey of|summar(?:y|ise|ize)"
+    r"|state of the art|the state of"
+    r"|(?:main|key|big) (?:ideas|approaches|ways|lines|directions|findings)|what is known"
+    r"|(?:broad|big) picture|in a nutshell|tell me about|(?:what is|what's) going on|state of"
+    r" (?:play|knowledge|research)|what do we know|what (?:\w+ ){0,6}(?:has"
     r"|have) been (?:done|tried|proposed|reported|found|shown|made|developed)"
-    r"|research (?:on|about)|(?:ways|approaches|techniques|designs|architectures|limits|ideas)"
-    r" (?:to|of|for|are there|exist)|what do (?:\w+ )?(?:papers|studies|works|evaluations|people)"
-    r" (?:say|reveal|show|report|find|propose)"
+    r"|research (?:is there )?(?:on|about)|(?:ways|approaches|techniques|tricks|designs"
+    r"|architectures|limits|ideas|causes|reasons|solutions) (?:to|of|for|are there|exist|have been)"
+    r"|what do (?:\w+ )?(?:papers|studies|works|evaluations|people|researchers)"
+    r" (?:say|reveal|show|report|find|propose|do|know)"
+    r"|how (?:is|are) .{3,60} (?:tackled|addressed|handled|treated|used|studied) (?:in|across|here)"
     r"|how (?:do|are|have) (?:people|researchers|papers|methods|current|recent|different)"
     r"|how good are)\b",
     re.IGNORECASE,
@@ -118,6 +151,11 @@ _NEW_ONE = re.compile(
     r"|\b(?:another|any other|other) (?:one|paper|method|model|work|approach)s?\b",
     re.IGNORECASE,
 )
+_OF_SEVERAL = re.compile(
+    r"\b(?:which|what) (?:one|of)\b|\b(?:both|the two|the others?|any of|none of)\b", re.IGNORECASE
+)
+_OWN_MATTER = 3
+"""Words from which a question for 'other papers' says itself what they are to be about."""
 _PLACES = {"first": 0, "former": 0, "second": 1, "third": 2, "fourth": 3}
 _OPENING = re.compile(r"^(?:and|but|so|also|ok|okay|then|well)[,\s]+", re.IGNORECASE)
 _ABOUT = re.compile(r"^(?:what|how) about\s+", re.IGNORECASE)
@@ -148,17 +186,53 @@ _DATE_WISHES: tuple[tuple[re.Pattern[str], int | None, int | None], ...] = (
 """Wishes about dates: the pattern, and what is added to its first and its last year for the
 earliest and the latest year wanted; None where that side is open."""
 
-_MOST_FOCUS = 6
+_FRAME = re.compile(
+    r"^(?:(?:please|just|hi|hello|hey|can|could|would|will|you|me|us|i|i'd|like|want|need to know"
+    r"|give|show|tell|get|find|list|name|enumerate|sketch|outline|summari[sz]e|describe|compare"
+    r"|contrast|an?|the|all|any|some|every|everything|each|your|short|brief|quick|broad|general"
+    r"|main|key|overview|summary|synopsis|rundown|(?:survey|review|picture|list|comparison"
+    r"|differences?|state) (?:of|on|between)|(?:art|play|knowledge)(?= (?:in|of|on|for)\b|:)"
+    r"|which|what|what's|who|how|how many|many|do|does|did|is|are|there|has|have|been|we|people"
+    r"|researchers|authors|papers?|works?|stud(?:y|ies)|articles?|research|literature|methods?"
+    r"|approaches|techniques|ways|tricks|ideas|known|know|going|done|tried|proposed|say|exist"
+    r"|deal(?:s|ing)?|look(?:s|ing)? (?=at)|treat|address|discuss|concern|that|between|at|of|on"
+    r"|about|in|for|to|with|behind)\b[,:]?\s+)+",
+    re.IGNORECASE,
+)
+"""How a question for several papers begins before it comes to its matter."""
+_TAIL = re.compile(
+    r"[\s,:;–-]*\b(?:please|in a nutshell|side by side|an? (?:short |brief )?overview"
+    r"|(?:list|name) them|(?:in|across) (?:here|the library|th(?:is|ese) (?:library|papers))"
+    r"|(?:which|what) \w+ (?:exist|are there|have been proposed))[\s.?!]*$",
+    re.IGNORECASE,
+)
+_LONGEST_TOPIC = 7
+"""Words of a question that may be a bare topic."""
+_ASKS = re.compile(
+    r"\b(?:what|which|who|whom|whose|when|where|why|how|explain|define|tell|give|show|find)\b"
+    r"|^(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should|may)\b",
+    re.IGNORECASE,
+)
+SEVERAL = (QuestionKind.LIST, QuestionKind.OVERVIEW, QuestionKind.COMPARISON)
+"""Kinds of question that no single paper answers."""
+
+_MOST_FOCUS = 8
+_LONGEST_NAME = 6
+"""Words of a title that can stand for its paper in a question."""
+_MOST_NAMES = 4
 
 
 def kind_of(question: str) -> QuestionKind:
     """The kind of answer a question wants, by its words."""
-    text = " ".join(question.split())
+    text = _POLITE.sub("", " ".join(question.split()))
     if _WHAT_IS.search(text):
         return QuestionKind.DEFINITION
     if _MEASURED.search(text) and not _LIST.search(text):
         return QuestionKind.NUMBER
     if _COMPARISON.search(text) or _OF_TWO.search(text):
+        return QuestionKind.COMPARISON
+    chosen = _TWO.search(text) or (_BETTER.search(text) and _EITHER.search(text))
+    if chosen and not _LIST.search(text):
         return QuestionKind.COMPARISON
     if _OVERVIEW.search(text):
         return QuestionKind.OVERVIEW
@@ -173,6 +247,33 @@ def kind_of(question: str) -> QuestionKind:
     if _HOW.search(text):
         return QuestionKind.HOW
     return QuestionKind.FACT
+
+
+def _kind_here(text: str, library: Library) -> QuestionKind:
+    """``kind_of``, where the library has a say: what is said of one paper is no overview.
+
+    A few words that ask for nothing ('graph networks on phones') want one.
+    """
+    kind = kind_of(text)
+    bare = "?" not in text and len(text.split()) <= _LONGEST_TOPIC and not _ASKS.search(text)
+    if kind is QuestionKind.FACT and bare:
+        kind = QuestionKind.OVERVIEW
+    if kind is QuestionKind.OVERVIEW and len(named_papers(text, library, 2)) == 1:
+        return QuestionKind.HOW
+    return kind
+
+
+def matter_of(question: Question) -> str:
+    """What is searched for: a question for several papers without its frame.
+
+    'Give me an overview of X' is about X, and 'overview' stands in papers on anything. A question
+    that is all frame stays as it is.
+    """
+    asked = question.standalone
+    if question.kind not in SEVERAL:
+        return asked
+    matter = _FRAME.sub("", _TAIL.sub("", asked))
+    return matter if re.search(r"\w{2}", matter) else asked
 
 
 def named_papers(text: str, library: Library, limit: int = _MOST_FOCUS) -> list[Paper]:
@@ -214,7 +315,10 @@ def _mention(paper: Paper, text: str) -> int | None:
     # A short name in plain lower-case words ("attention") would be found everywhere.
     if name == paper.title or not any(c.isupper() or c.isdigit() for c in name):
         return None
-    match = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+    # 'spikegpt' can only be SpikeGPT; 'medusa' may be anything.
+    mixed = any(c.isupper() for c in name[1:]) and not name.isupper()
+    coined = " " not in name and (mixed or any(c.isdigit() for c in name))
+    match = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE if coined else 0)
     return match.start() if match else None
 
 
@@ -277,19 +381,27 @@ def understand(
     wished = wished_papers(text, chosen, library)
     text, chosen, notes = wished.text, wished.filters, (*_dates_told(given, chosen), *wished.notes)
     if not history:
-        return Question(question, text, kind_of(text), chosen, notes=notes)
-    last_answer = next((turn.content for turn in reversed(history) if turn.role == "assistant"), "")
-    asked_before = next((turn.content for turn in reversed(history) if turn.role == "user"), "")
+        return Question(question, text, _kind_here(text, library), chosen, notes=notes)
+    answers = [turn.content for turn in reversed(history) if turn.role == "assistant"]
+    last_answer = answers[0] if answers else ""
+    asked_before = _asked_before(history)
     focus = (
         _headed_papers(last_answer, library)
         or named_papers(last_answer, library)
         or named_papers(asked_before, library)
         or _likeliest(f"{asked_before} {last_answer}", library)
     )
-    if _NEW_ONE.search(text) and not rewritten:
+    if len(focus) == 1 and _OF_SEVERAL.search(text):
+        # "Which one ...?" after a look at one of them is about the several before.
+        earlier = (_headed_papers(answer, library) for answer in answers[1:])
+        focus = next((papers for papers in earlier if len(papers) > 1), focus)
+    if (new := _NEW_ONE.search(text)) and not rewritten:
         # "the one that searches with A*" is another paper on the same matter.
         text = _OPENING.sub("", text)
-        standalone = f"{text[:1].upper()}{text[1:]} ({asked_before.strip()})"
+        standalone = f"{text[:1].upper()}{text[1:]}"
+        own = _FRAME.sub("", _NEW_ONE.sub("", text)).split()
+        if "other" not in new[0].lower() or len(own) < _OWN_MATTER:
+            standalone += f" ({asked_before.strip()})"
         return Question(question, standalone, kind_of(text), chosen, notes=notes)
     picked = _picked(text, len(focus))
     if picked is not None:
@@ -306,7 +418,8 @@ def understand(
     if not leans_on_history(text):
         # It may still be about the same papers: they stay in focus, the words stay as they are.
         return Question(question, text, kind_of(text), chosen, ids, notes)
-    standalone = _fold(text, [short_name(paper.title) for paper in focus], asked_before)
+    several = len(focus) > 1 and kind_of(asked_before) in SEVERAL
+    standalone = _fold(text, [short_name(paper.title) for paper in focus], asked_before, several)
     # Names may hold words ('Benchmark') that would be read as a wish for a list.
     kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][: len(focus)], ""))
     return Question(question, standalone, kind, chosen, ids, notes)
@@ -350,14 +463,33 @@ def _picked(question: str, count: int) -> int | None:
     return place if place < count else None
 
 
-def _fold(question: str, names: Sequence[str], asked_before: str) -> str:
-    """The question with the names it leans on written out, or with what was asked before it."""
+def _asked_before(history: Sequence[Message]) -> str:
+    """The last question that can be understood by itself, or else the last one."""
+    asked = [turn.content for turn in reversed(history) if turn.role == "user"]
+    whole = (text for text in asked if not _LEANING.search(text) and len(text.split()) > 1)
+    return next(whole, asked[0] if asked else "")
+
+
+def _fold(question: str, names: Sequence[str], asked_before: str, several: bool = False) -> str:
+    """The question with the names it leans on written out, or with what was asked before it.
+
+    ``several``: the last answer told of several papers, so that 'it' is their matter. Titles too
+    long to be said are not written out either.
+    """
     question = _OPENING.sub("", question)
     question = question[:1].upper() + question[1:]
-    if not names:
-        return f"{question} ({asked_before.strip()})" if asked_before else question
+    asked_before = asked_before.strip()
     if any(name in question for name in names):
         return question
+    many = _PRONOUN_MANY.search(question)
+    long = len(names) > _MOST_NAMES or any(len(name.split()) > _LONGEST_NAME for name in names)
+    if not names or long or (several and not many):
+        matter = _FRAME.sub("", asked_before).rstrip("?. ") or asked_before
+        return f"{question} ({matter})" if matter else question
+    if match := _ABOUT.match(question):
+        named = next((name for name in names if name in asked_before), None)
+        if named and not _LEANING.search(question[match.end() :]):
+            return asked_before.replace(named, question[match.end() :].rstrip("?. "))
     together = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
     for pattern, text in (
         (_PRONOUN_MANY if len(names) > 1 else None, together),
@@ -368,5 +500,5 @@ def _fold(question: str, names: Sequence[str], asked_before: str) -> str:
         if pattern is not None and pattern.search(question):
             return pattern.sub(text.replace("\\", r"\\"), question, count=1)
     if _ABOUT.match(question):
-        return f"{question} ({asked_before.strip()})"
+        return f"{question} ({asked_before})"
     return f"{question.rstrip('?. ')} in {together}?"

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from citewise.backends.base import WritingTask
 from citewise.backends.figures import figure_for, in_bold
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
+from citewise.grounding.overlap import stem
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
-from citewise.types import Evidence, Message, Paper, QuestionKind, Usage, short_name
+from citewise.types import Evidence, Message, QuestionKind, Usage, short_name
 
 _CONNECTIVE = re.compile(
     r"^(?:however|moreover|furthermore|in addition|additionally|also|finally|lastly|therefore|thus"
@@ -25,7 +26,8 @@ _CONNECTIVE = re.compile(
     r"|surprisingly|interestingly|then|first|second|third|firstly|secondly|thirdly|to this end"
     r"|to that end|for example|for instance|in contrast|on the other hand|overall|in summary"
     r"|in short|in fact|indeed|similarly|accordingly|concretely|conversely|instead|yet|still"
-    r"|likewise|subsequently|by contrast|together|and|but|so)(?! (?:to|of|with|from|than)\b),?\s+"
+    r"|likewise|subsequently|by contrast|together|next|and|but|so)"
+    r"(?! (?:to|of|with|from|than)\b),?\s+"
     r"(?=\S)",
     re.IGNORECASE,
 )
@@ -38,6 +40,14 @@ _PURPOSE = re.compile(
     r"\s+(?:this|these|those|that|such|it|them)\b[^,]{0,60},\s+",
     re.IGNORECASE,
 )
+_LABEL = re.compile(
+    r"^(?:(?:OBJECTIVES?|AIMS?|BACKGROUND|CONTEXT|INTRODUCTION|PURPOSE|HYPOTHESIS|METHODS?"
+    r"|MATERIALS? AND METHODS|PATIENTS AND METHODS|DESIGN|SETTING|PARTICIPANTS|PATIENTS"
+    r"|INTERVENTIONS?|(?:MAIN )?OUTCOME MEASURES?|MEASUREMENTS|DATA SOURCES"
+    r"|(?P<end>(?:MAIN )?RESULTS?|FINDINGS|CONCLUSIONS?|INTERPRETATION|SUMMARY))\b"
+    r"[/&:.\s]*)+(?=[A-Z\d])"
+)
+"""The name of its part before a sentence of a structured abstract."""
 _SPEAKS_OF_ITSELF = re.compile(
     r"\b(?:we|our)\b|\bthis (?:paper|work|study|article|survey)\b", re.IGNORECASE
 )
@@ -46,6 +56,7 @@ _COMPARING = frozenset(
     " how does what are the from each other two papers methods models approaches please both"
     " same".split()
 )
+_HOW_ROW = "How"
 _ASPECTS = (
     (
         "What it does",
@@ -56,18 +67,19 @@ _ASPECTS = (
         ),
     ),
     (
-        "How",
+        _HOW_ROW,
         re.compile(
             r"\b(?:by|using|via|through|leverag\w+|consists? of|combin\w+|employ\w*|incorporat\w+"
-            r"|uses?|based on)\b",
+            r"|uses?|based on)\b(?! up to\b)(?!.*\d ?(?:x|×|%|times)(?!\w))",
             re.IGNORECASE,
         ),
     ),
     (
         "Result",
         re.compile(
-            r"\d.{0,80}\b(?:x|times|%|points|faster|speed-?ups?|accuracy|reduc\w+|improv\w+)"
-            r"|\b(?:outperform|surpass|achiev|state-of-the-art|superior)\w*",
+            r"\d ?(?:x|×|%|\\?times|-?fold|points|fps)(?!\w)"
+            r"|\b(?:outperform|surpass|achiev|exceed|superior|faster|speed-?ups?|competitive"
+            r"|state-of-the-art)\w*|\b(?:reduc|improv|increas|decreas|sav|accelerat)\w*.{0,80}\d",
             re.IGNORECASE,
         ),
     ),
@@ -78,12 +90,17 @@ _ASPECTS = (
 )
 """Aspects of a comparison and the sentences that speak to them, in the order of the table."""
 
+_TEX = re.compile(r"[$_{}\\]")
+_NAME_LIKE = re.compile(r"[A-Za-z][\w-]*[A-Z\d][\w-]*|(?<=[\w,] )[A-Z][\w-]+")
+
 _NEEDS_COMMA = frozenset(
-    "also then first second third yet still instead together and but so overall thus hence".split()
+    "also then first second third yet still instead together next and but so overall thus"
+    " hence".split()
 )
 _LEANING = re.compile(
     r"^(?:it|its|they|their|them|he|she|one|another|both|such|here|this|that|these|those"
-    r"|the (?:former|latter|second|third|other|two|same)|doing so|(?:by|in) doing so|in this way"
+    r"|(?:(?:for|in|on|to|of) )?the (?:former|latter|second|third|other|two|same)|doing so"
+    r"|(?:by|in) doing so|in this way"
     r"|(?:with|based on|under|among|given|from|through|on) (?:this|that|these|those|it|them))\b"
     # 'This paper' is the one under whose title the sentence stands.
     r"(?! (?:paper|work|study|article|survey|thesis|report|manuscript|review)\b)",
@@ -119,22 +136,40 @@ _SENTENCES_OF_THE_ONLY_PAPER = 3
 
 _NEAR = {
     QuestionKind.LIST: 0.68,
-    QuestionKind.OVERVIEW: 0.70,
+    QuestionKind.OVERVIEW: 0.66,
     QuestionKind.COMPARISON: 0.75,
 }
 """A further paper is told of when its best sentence scores this share of the best one's."""
 _NEAR_OTHERWISE = 0.95
-_NEAR_IF_COVERED = 0.64
-_COVERED = 0.7
-"""Share of the question's words, of the most that any paper holds, from which one further off is
-listed. These and the share for lists were chosen on the dev questions."""
-_MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 6, QuestionKind.COMPARISON: 3}
+_ABOUT_IT = 0.45
+"""And when it holds this share of the question's words, of the most that any paper holds: one that
+shares a word is not about the matter. These shares were chosen on the dev questions."""
+_ASKS_WITHOUT = re.compile(
+    r"\b(?:without|with no|needs? no|requires? no|uses? no|free of"
+    r"|(?:not|n't|n’t) (?:need|require|use|rely on))\s+"
+    r"(?:(?:any|an?|the|further|additional|extra|more|separate|second|all)\s+)*"
+    r"(?P<thing>[\w-]+(?:\s+[\w-]+)?)",
+    re.IGNORECASE,
+)
+"""A question for what does without something."""
+_WITHOUT = re.compile(
+    r"\b(?:without|no|not|n't|n’t|never|nor|eliminat\w+|avoid\w*|obviat\w*|abstains? from|free of"
+    r"|instead of|rather than)\b([^.;:]{0,60})|\b([\w-]+)-free\b",
+    re.IGNORECASE,
+)
+_STOPS = frozenset("a an the of in on at to for from by with and or but that which models".split())
+NOT_SAID = "Near, though their abstracts do not say so:"
+NONE_SAYS = "No abstract says so in as many words. The nearest:"
+_MOST_UNSAID = 3
+_MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 7, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 2
 _FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2, QuestionKind.COMPARISON: 2}
 """An overview or a list does not end with the first paper, if others come anywhere near."""
 _FIGURES = frozenset({QuestionKind.NUMBER, QuestionKind.COMPARISON})
 """Kinds of question that a figure answers, if they ask for one."""
 _NEAR_AT_LEAST = 0.55
+_WIDER = 0.65
+"""How near a paper must come that is told for what it does without."""
 _SENTENCE_NEAR = 0.7
 """A further sentence of a paper is told when it scores this share of the paper's best."""
 _NAMESAKE_NEAR = 0.75
@@ -185,7 +220,7 @@ def quoted(sentence: str) -> str:
 
 def standing_alone(sentence: str) -> tuple[str, bool]:
     """A sentence as it can open a paragraph, and whether the one before it must come along."""
-    text = _MARK.sub("", quoted(sentence))
+    text = _LABEL.sub("", _MARK.sub("", quoted(sentence)))
     while match := _CONNECTIVE.match(text):
         word = match.group().strip().rstrip(",").lower()
         if word in _NEEDS_COMMA and "," not in match.group():
@@ -199,6 +234,12 @@ def standing_alone(sentence: str) -> tuple[str, bool]:
     return text, leans
 
 
+def part_of_abstract(sentence: str) -> bool | None:
+    """Whether a labelled sentence tells what was found; None for one without a label."""
+    label = _LABEL.match(sentence)
+    return None if label is None else label["end"] is not None
+
+
 def says_where(sentence: str) -> bool:
     """Whether a sentence says where code or data can be had, and little else."""
     return _AVAILABLE.search(sentence) is not None
@@ -210,6 +251,8 @@ class _Chosen:
 
     groups: list[list[Evidence]]
     """The paper with the best sentence first."""
+    wider: Sequence[list[Evidence]] = ()
+    """For a list, also papers further off: what they do without may still qualify them."""
     namesakes: bool = False
     """Whether the papers share the name that the question uses."""
 
@@ -231,33 +274,25 @@ def _chosen(task: WritingTask) -> _Chosen:
     kind = task.question.kind
     if kind is QuestionKind.COMPARISON:
         asked = task.question.standalone
-        # Case tells Medusa from MEDUSA, if the question minds it.
-        for exact in (True, False):
-            named = [group for group in ranked if _named_at(group[0].paper, asked, exact) >= 0]
-            if len(named) > 1:
-                named.sort(key=lambda group: _named_at(group[0].paper, asked, False))
-                return _Chosen(named[: _MOST_PAPERS[kind] + 1])
+        if named := _named(ranked, asked):
+            return _Chosen(named[: _MOST_PAPERS[kind] + 1])
     namesakes = _namesakes(ranked, task.question.standalone)
     if kind not in _NEAR and namesakes:
         return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
     least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
-    # In a list, a paper a little further off must hold what the question is about.
-    about = max(group[0].covered for group in ranked) * _COVERED
+    about = max(group[0].covered for group in ranked) * (_ABOUT_IT if kind in _NEAR else 0.0)
     near = [
         group
         for place, group in enumerate(ranked)
-        if group[0].score >= least
-        or (
-            kind is QuestionKind.LIST
-            and group[0].score >= ranked[0][0].score * _NEAR_IF_COVERED
-            and group[0].covered >= about
-        )
+        if (group[0].score >= least and group[0].covered >= about)
         or (
             place < _FEWEST_PAPERS.get(kind, 1)
             and group[0].score >= ranked[0][0].score * _NEAR_AT_LEAST
         )
     ]
-    return _Chosen(near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)])
+    most = _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)
+    wider = [group for group in ranked if group[0].score >= ranked[0][0].score * _WIDER]
+    return _Chosen(near[:most], wider[:most])
 
 
 def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evidence]]:
@@ -272,6 +307,46 @@ def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evi
         if len(sharing) > 1 and sharing[1][0].score >= sharing[0][0].score * _NAMESAKE_NEAR:
             return sharing
     return []
+
+
+def _without(question: str) -> frozenset[str]:
+    """What a question wants papers to do without, as bare words; empty for most questions."""
+    match = _ASKS_WITHOUT.search(question)
+    if match is None:
+        return frozenset()
+    words = match["thing"].split()
+    kept = words[:1] if len(words) > 1 and words[1].lower() in _STOPS else words
+    return frozenset(map(_bare, kept))
+
+
+def _bare(word: str) -> str:
+    """A word's stem; tuning and training anew are training."""
+    word = re.sub(r"^re-?(?=train)", "", word.lower())
+    return "train" if re.search(r"train|tun(?:e|ing)$", word) else stem(word)
+
+
+def _does_without(sentence: str, thing: frozenset[str]) -> bool:
+    """Whether a sentence denies that thing ('without any training', 'training-free')."""
+    for match in _WITHOUT.finditer(sentence):
+        said = match[1] if match[1] is not None else match[2]
+        if thing <= {_bare(word) for word in re.findall(r"[\w-]+", said)[:7]}:
+            return True
+    return False
+
+
+def _told_apart(
+    ranked: Sequence[list[Evidence]], thing: frozenset[str]
+) -> tuple[list[list[Evidence]], list[list[Evidence]]]:
+    """The papers that say that they do without, by the sentence that says so, and the others."""
+    saying: list[list[Evidence]] = []
+    others: list[list[Evidence]] = []
+    for group in ranked:
+        said = next((item for item in group if _does_without(item.span.text, thing)), None)
+        if said is None:
+            others.append(group)
+        else:
+            saying.append([said, *(item for item in group if item is not said)])
+    return saying, others
 
 
 def _telling(group: Sequence[Evidence]) -> list[Evidence]:
@@ -303,12 +378,15 @@ def _figure_first(group: Sequence[Evidence], asked: str) -> list[Evidence]:
     return list(group)
 
 
-def _with_figure(parts: Sequence[str], asked: str) -> list[str]:
-    """Sentences with the figure that is asked for in bold; one that may be it, in the first."""
+def _with_figure(parts: Sequence[str], asked: str, *, sure: bool) -> list[str]:
+    """Sentences with the figure that is asked for in bold.
+
+    One that may be it is in the first, unless only what is ``sure`` counts.
+    """
     found = [figure_for(part, asked) for part in parts]
     place = next((at for at, figure in enumerate(found) if figure and figure.fits), 0)
     return [
-        in_bold(part, figure) if at == place and figure else part
+        in_bold(part, figure) if at == place and figure and (figure.fits or not sure) else part
         for at, (part, figure) in enumerate(zip(parts, found, strict=True))
     ]
 
@@ -350,10 +428,27 @@ def _wants_table(question: str, groups: Sequence[Sequence[Evidence]]) -> bool:
     return len(left) <= 1
 
 
-def _named_at(paper: Paper, text: str, exact: bool) -> int:
-    """Where ``text`` names the paper, -1 if it does not; ``exact`` minds the case."""
-    name = re.escape(short_name(paper.title))
-    match = re.search(rf"(?<!\w){name}(?!\w)", text, 0 if exact else re.IGNORECASE)
+def _named(ranked: Sequence[list[Evidence]], asked: str) -> list[list[Evidence]]:
+    """The papers that a comparison names, in its order; none unless it names at least two."""
+    titles = [_TEX.sub("", group[0].paper.title) for group in ranked]
+    # Case tells Medusa from MEDUSA, if the question minds it.
+    for exact in (True, False):
+        places = {at: _place(short_name(title), asked, exact) for at, title in enumerate(titles)}
+        for word in _NAME_LIKE.findall(asked):
+            # 'Sarathi-Serve' names the paper that ends '... with Sarathi-Serve'.
+            holding = [at for at, title in enumerate(titles) if _place(word, title, exact) >= 0]
+            if len(holding) == 1 and places[holding[0]] < 0:
+                places[holding[0]] = _place(word, asked, exact)
+        found = sorted((place, at) for at, place in places.items() if place >= 0)
+        if len(found) > 1:
+            return [ranked[at] for _, at in found]
+    return []
+
+
+def _place(name: str, text: str, exact: bool) -> int:
+    """Where ``text`` has the name, -1 if it does not; ``exact`` minds the case."""
+    pattern = rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+    match = re.search(pattern, text, 0 if exact else re.IGNORECASE)
     return match.start() if match else -1
 
 
@@ -394,6 +489,8 @@ class ExtractiveBackend:
             yield from self._table(groups)
         elif kind is QuestionKind.OVERVIEW and len(groups) > 1:
             yield from self._overview(groups, _SENTENCES[kind])
+        elif kind is QuestionKind.LIST and (thing := _without(task.question.standalone)):
+            yield from self._list_without(chosen, thing)
         elif kind is QuestionKind.LIST and len(groups) > 1:
             yield from self._listed(groups, _SENTENCES[kind])
         else:
@@ -404,7 +501,8 @@ class ExtractiveBackend:
             if chosen.namesakes:
                 yield "Several papers here go by that name:\n\n"
                 sentences = min(2, sentences)
-            yield from self._sections(groups, sentences, asked)
+            sure = kind is QuestionKind.COMPARISON
+            yield from self._sections(groups, sentences, asked, sure=sure)
         return Usage()
 
     def _overview(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
@@ -420,6 +518,20 @@ class ExtractiveBackend:
             yield f"{gap}{heading}:\n\n"
             gap = "\n"
             yield from self._listed(members, sentences)
+
+    def _list_without(self, chosen: _Chosen, thing: frozenset[str]) -> Iterator[str]:
+        """The papers that say that they do without something, then the nearest that do not."""
+        saying, others = _told_apart(chosen.wider or chosen.groups, thing)
+        near = [group for group in others if group in chosen.groups][:_MOST_UNSAID]
+        for group in saying:
+            run = _led(group[0], {item.ordinal: item for item in group}) or group[:1]
+            words = [standing_alone(run[0].span.text)[0], *(quoted(i.span.text) for i in run[1:])]
+            told = " ".join(f"{text} [{i.n}]" for text, i in zip(words, run, strict=True))
+            yield f"- **{group[0].paper.title}** — {told}\n"
+        if near:
+            gap = "\n" if saying else ""
+            yield f"{gap}{NOT_SAID if saying else NONE_SAYS}\n\n"
+            yield from self._listed(near, _SENTENCES[QuestionKind.LIST])
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
         for group in groups:
@@ -445,7 +557,10 @@ class ExtractiveBackend:
                     if item.n not in told and pattern.search(item.span.text)
                 ]
                 if not fitting:
-                    said = any(pattern.search(item.span.text) for item in _own_work(group))
+                    # Of how something is done, every abstract says something.
+                    said = aspect == _HOW_ROW or any(
+                        pattern.search(item.span.text) for item in _own_work(group)
+                    )
                     cells.append(SEE_ABOVE if said else NOT_STATED)
                     continue
                 item = next((i for i in fitting if not standing_alone(i.span.text)[1]), fitting[0])
@@ -463,14 +578,19 @@ class ExtractiveBackend:
                 yield f"| {aspect} | " + " | ".join(cells) + " |\n"
 
     def _sections(
-        self, groups: Sequence[Sequence[Evidence]], sentences: int, asked: str | None
+        self,
+        groups: Sequence[Sequence[Evidence]],
+        sentences: int,
+        asked: str | None,
+        *,
+        sure: bool = False,
     ) -> Iterator[str]:
         """A heading and sentences for each paper; the figure that is asked for is in bold."""
         for group in groups:
             yield f"**{group[0].paper.title}**\n\n"
             told = _figure_first(group, asked) if asked else group
             parts = list(self._sentences(told, sentences))
-            for part in _with_figure(parts, asked) if asked else parts:
+            for part in _with_figure(parts, asked, sure=sure) if asked else parts:
                 yield f"{part} "
             yield "\n\n"
 
