@@ -79,6 +79,8 @@ _FUNCTION_WORDS = frozenset(
 
 READ_FOR_ANSWER = 2
 """Papers that the model reads beside the question, best first."""
+_UNKNOWN_COUNTS = 2.0
+"""How much a question's words that no paper has take away from that. Chosen by hand."""
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers."""
 
@@ -257,13 +259,16 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     return 0.0
 
 
-def _answered(question: Question, titles: Sequence[str], abstracts: Sequence[str]) -> float:
+def _answered(
+    question: Question, titles: Sequence[str], abstracts: Sequence[str], unknown: float
+) -> float:
     """The model's greatest probability that one of the best papers answers the question.
 
-    No single paper answers a question about several; those get SEVERAL_ANSWER.
+    No single paper answers a question about several; those get SEVERAL_ANSWER, less what no paper
+    mentions: of two medicines that no paper names there is nothing to compare.
     """
     if question.kind in SEVERAL:
-        return SEVERAL_ANSWER
+        return SEVERAL_ANSWER * max(0.0, 1.0 - _UNKNOWN_COUNTS * unknown)
     asked = spelled_out(question.standalone)
     best = list(zip(titles, abstracts, strict=True))[:READ_FOR_ANSWER]
     pairs = [(asked, passage_for(asked, title, abstract)) for title, abstract in best]
@@ -403,7 +408,7 @@ def select_evidence(
         unknown=terms.unknown_weight,
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
-        answered=_answered(question, titles, abstracts),
+        answered=_answered(question, titles, abstracts, terms.unknown_weight),
     )
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 
