@@ -79,7 +79,7 @@ _FUNCTION_WORDS = frozenset(
 
 READ_FOR_ANSWER = 2
 """Papers that the model reads beside the question, best first."""
-_UNKNOWN_COUNTS = 2.0
+_UNKNOWN_COUNTS = 3.0
 """How much a question's words that no paper has take away from that. Chosen by hand."""
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers."""
