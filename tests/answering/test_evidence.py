@@ -81,3 +81,10 @@ def test_the_same_question_finds_the_same_evidence(
     selection: Selection, sample_library: Library
 ) -> None:
     assert select(sample_library, QUESTION) == selection
+
+
+def test_a_list_of_what_no_paper_names_is_not_answered(sample_library: Library) -> None:
+    named = select(sample_library, "Which papers are about speculative decoding?")
+    strange = select(sample_library, "Which papers are about sourdough?")
+    assert named.features.answered > 0.5
+    assert strange.features.answered == 0.0

@@ -79,8 +79,9 @@ _FUNCTION_WORDS = frozenset(
 
 READ_FOR_ANSWER = 2
 """Papers that the model reads beside the question, best first."""
-_UNKNOWN_COUNTS = 3.0
-"""How much a question's words that no paper has take away from that. Chosen by hand."""
+_MOSTLY_UNKNOWN = 0.45
+"""Share of a question's words that no paper has from which several papers do not answer it either:
+own questions had up to 0.34 of everyday words ('get rid of') and from 0.53 of missing names."""
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers."""
 
@@ -264,11 +265,11 @@ def _answered(
 ) -> float:
     """The model's greatest probability that one of the best papers answers the question.
 
-    No single paper answers a question about several; those get SEVERAL_ANSWER, less what no paper
-    mentions: of two medicines that no paper names there is nothing to compare.
+    No single paper answers a question about several; those get SEVERAL_ANSWER, unless no paper
+    mentions what they ask about: of two medicines that none names there is nothing to compare.
     """
     if question.kind in SEVERAL:
-        return SEVERAL_ANSWER * max(0.0, 1.0 - _UNKNOWN_COUNTS * unknown)
+        return SEVERAL_ANSWER if unknown < _MOSTLY_UNKNOWN else 0.0
     asked = spelled_out(question.standalone)
     best = list(zip(titles, abstracts, strict=True))[:READ_FOR_ANSWER]
     pairs = [(asked, passage_for(asked, title, abstract)) for title, abstract in best]
