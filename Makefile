@@ -58,8 +58,8 @@ eval: $(VENV)/.installed
 	$(BIN)/citewise eval first
 
 gate: $(VENV)/.installed
-	$(BIN)/citewise eval first --gate
-	$(BIN)/citewise eval questions --split dev --gate
+	$(BIN)/citewise eval first --gate $(if $(LIBRARY),--library $(LIBRARY))
+	$(BIN)/citewise eval questions --split dev --gate $(if $(LIBRARY),--library $(LIBRARY))
 
 DATA ?= data
 bench-retrieval: $(VENV)/.installed-test

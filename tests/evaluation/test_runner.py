@@ -446,6 +446,24 @@ def test_a_beir_folder(tmp_path: Path, sample_library: Library) -> None:
     assert wrong["figures"]["ndcg_at_10"]["value"] < 0.6
 
 
+def test_without_a_library_the_sample_is_filled_once_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "papers").mkdir()
+    record = {"title": "Lantern", "abstract": "Lantern halves the memory of the cache."}
+    (tmp_path / "papers" / "sample.jsonl").write_text(json.dumps(record), "utf-8")
+    monkeypatch.setattr("citewise.evaluation.runner.sample_folder", lambda: tmp_path / "papers")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    said: list[str] = []
+    for name in ("one", "again"):
+        outcome = evaluate("first", limit=1, out=tmp_path / name, say=said.append)
+        assert outcome.summary["questions"] == 1
+    assert len([words for words in said if "Building the library of papers, once" in words]) == 1
+    (folder,) = (tmp_path / "cache" / "citewise" / "evaluation").iterdir()
+    with Library.open(folder, create=False) as library:
+        assert [paper.title for paper in library.papers()] == ["Lantern"]
+
+
 def test_what_cannot_be_evaluated_is_said(tmp_path: Path, sample_library: Library) -> None:
     with pytest.raises(UsageError, match="nothing to evaluate called 'nosuch'"):
         evaluate("nosuch", library=sample_library)
