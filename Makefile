@@ -44,8 +44,9 @@ ask: $(VENV)/.installed | $(CITEWISE_LIBRARY)/papers.sqlite
 	@test -n "$$Q" || { echo 'Ask something: make ask Q="Which papers ...?"'; exit 2; }
 	@$(BIN)/citewise ask -- "$$Q"
 
+# A process for each core, for each fills memory too: four at most.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import pickle
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from citewise.library.embedding import MiniLM
@@ -96,10 +99,23 @@ def encoder() -> MiniLM:
 def filling(
     tmp_path_factory: pytest.TempPathFactory, encoder: MiniLM
 ) -> Iterator[tuple[Library, IngestReport]]:
-    """A library filled from the five dumps, and the report of filling it."""
+    """A library filled from the five dumps, and the report of filling it.
+
+    Where several processes test, the first fills it, and each takes a copy for itself.
+    """
+    base = tmp_path_factory.getbasetemp()
+    filled = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "filled"
+    with FileLock(f"{filled}.lock"):
+        if not filled.exists():
+            aside = tmp_path_factory.mktemp("filling")
+            with Library.open(aside / "library", embedder=encoder) as library:
+                (aside / "report").write_bytes(pickle.dumps(library.ingest(CORPUS)))
+            aside.rename(filled)
+    report: IngestReport = pickle.loads((filled / "report").read_bytes())  # noqa: S301 - ours
     folder = tmp_path_factory.mktemp("sample") / "library"
+    shutil.copytree(filled / "library", folder)
     with Library.open(folder, embedder=encoder) as library:
-        yield library, library.ingest(CORPUS)
+        yield library, report
 
 
 @pytest.fixture(scope="session")
