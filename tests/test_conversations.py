@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.processes import Python
 
 from citewise import Answer, Assistant, Conversations, Filters, Library, Message, Paper
 from citewise.conversations import CONVERSATIONS_FILE, LONGEST_TITLE, TurnState
@@ -182,19 +180,11 @@ def test_a_killed_process_leaves_what_it_had_written(tmp_path: Path) -> None:
         "kept.begin('Done?').stop('Yes.'); kept.begin('Never answered?')\n"
         "print('written', flush=True); sys.stdin.read()"
     )
-    child = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
-    )
-    assert child.stdout
-    assert child.stdin
-    assert child.stdout.readline() == b"written\n"
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdin.close()
-    child.stdout.close()
+    child = Python(script, tmp_path)
+    assert child.stdout.readline() == "written\n"
+    child.kill()
+    child.finish()
+    assert child.returncode == -signal.SIGKILL
     kept = Conversations.open(tmp_path)
     turns = {c.title: kept.get(c.id).turns[0] for c in kept.list()}
     assert turns["Done?"].said == "Yes."

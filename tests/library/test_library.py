@@ -4,8 +4,6 @@ import gc
 import json
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.processes import Python
 
 from citewise.errors import (
     CitewiseError,
@@ -31,7 +30,6 @@ from citewise.library.embedding import MiniLM
 from citewise.library.library import Library, Progress
 from citewise.types import Filters, IngestReport, Paper, Place
 
-SRC = Path(__file__).resolve().parents[2] / "src"
 Open = Callable[..., Library]
 
 
@@ -75,17 +73,6 @@ def state(library: Library) -> tuple[object, ...]:
         passages_in_chroma(library),
         library._lexical.count(),
         list(library._store._connection().iterdump()),
-    )
-
-
-def script(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """A second process that has opened a library of its own right."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(SRC)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
     )
 
 
@@ -315,9 +302,8 @@ with Library.open(sys.argv[1]) as library:
     print("added", flush=True)
     sys.stdin.readline()
 """
-    writer = script(code, reader.path)
+    writer = Python(code, reader.path)
     try:
-        assert writer.stdout is not None
         assert writer.stdout.readline() == "added\n"
         added = time.monotonic()
         hits = reader.search("animal with a long neck", 5)
@@ -326,7 +312,7 @@ with Library.open(sys.argv[1]) as library:
         assert "lynx" not in {hit.paper.id for hit in hits}
         assert reader.check() == []
     finally:
-        writer.communicate("\n")
+        writer.finish("\n")
     assert writer.returncode == 0
 
 
@@ -345,9 +331,8 @@ def never_ending():
     yield
 Library.open(sys.argv[1]).add(never_ending())
 """
-    writer = script(code, library.path)
+    writer = Python(code, library.path)
     try:
-        assert writer.stdout is not None
         assert writer.stdout.readline() == "writing\n"
         with pytest.raises(LibraryLockedError, match="Another process is writing"):
             library.add([paper("late", "Late words.")])
@@ -360,7 +345,7 @@ Library.open(sys.argv[1]).add(never_ending())
             assert second.search("otters", 1)[0].paper.id == "otter"
     finally:
         writer.kill()
-        writer.communicate()
+        writer.finish()
     assert library.add([paper("late", "Late words.")]).added == 1
     assert library.check() == []
 

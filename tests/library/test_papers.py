@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.processes import Python
 
 from citewise.errors import CitewiseError, FingerprintError, NotALibraryError
 from citewise.library.papers import Outcome, PaperStore, day_range
@@ -236,18 +235,12 @@ def test_many_processes_may_make_one_library_at_once(tmp_path: Path) -> None:
         "sys.stdin.read(1);"
         "s = PaperStore(Path(sys.argv[1]), create=True); s.set_meta(sys.argv[2], 'x'); s.close()"
     )
-    src = str(Path(__file__).parents[2] / "src")
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "papers.sqlite"), f"key{n}"],
-            stdin=subprocess.PIPE,
-            env={"PYTHONPATH": src},
-        )
-        for n in range(5)
-    ]
+    running = [Python(script, tmp_path / "papers.sqlite", f"key{n}") for n in range(5)]
+    # All are let go before any is waited for.
     for process in running:
-        process.communicate(b"x")
-    assert [process.returncode for process in running] == [0] * 5
+        process.stdin.write("x")
+        process.stdin.flush()
+    assert [process.wait() for process in running] == [0] * 5
     store = PaperStore(tmp_path / "papers.sqlite", create=False)
     assert [store.meta(f"key{n}") for n in range(5)] == ["x"] * 5
     store.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from citewise import Library
 from citewise.batch import search_batch
+from citewise.cli import main
 from citewise.errors import PaperNotFoundError, UsageError
 from citewise.types import Filters, Hit, Paper
 
@@ -119,36 +118,33 @@ def test_similar_agrees_with_meaning_on_the_sample_papers(sample_library: Librar
     assert near >= 0.8 * len(papers)
 
 
-def test_the_command_explains_and_finds_similar_papers(library: Library) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "citewise", "search", *words]
-        return subprocess.run(
-            [*command, "--library", str(library.path)],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-        )
+def test_the_command_explains_and_finds_similar_papers(
+    library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> tuple[str | int | None, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["search", *words, "--library", str(library.path)])
+        return ended.value.code, *capsys.readouterr()
 
-    said = run("distant galaxies", "-v", "-k", "1").stdout
+    _, said, _ = run("distant galaxies", "-v", "-k", "1")
     assert "by words: 1 (BM25" in said
     assert "by meaning: 1 (cosine" in said
     assert "words: distant, galaxies" in said
     assert "nearest sentence (cosine 0." in said
     assert "resolve distant galaxies." in said
-    like = json.loads(run("--like", "stars", "--json", "-k", "1").stdout)["hits"][0]
+    like = json.loads(run("--like", "stars", "--json", "-k", "1")[1])["hits"][0]
     assert like["paper"]["id"] == "moons"
     assert {"distant", "Telescopes"} <= set(like["matched_words"])
     assert like["sentence"]["text"] == PAPERS["moons"][: like["sentence"]["end"]]
     assert -1 <= like["sentence_score"] <= 1
     assert like["dense_score"]
     assert like["lexical_score"]
-    missing = run("--like", "nobody")
-    assert missing.returncode == 1
-    assert "'nobody'" in missing.stderr
-    both = run("galaxies", "--like", "stars")
-    assert both.returncode == 2
-    assert "--like" in both.stderr
+    status, _, said = run("--like", "nobody")
+    assert status == 1
+    assert "'nobody'" in said
+    status, _, said = run("galaxies", "--like", "stars")
+    assert status == 2
+    assert "--like" in said
 
 
 def test_a_batch_leaves_the_reasons_out_and_ranks_alike(library: Library, tmp_path: Path) -> None:

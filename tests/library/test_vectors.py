@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.support.processes import Python
 
 from citewise.errors import LibraryError
 from citewise.library.vectors import VectorIndex
@@ -93,9 +92,7 @@ def test_a_reader_sees_another_process_after_a_reload(index: VectorIndex, tmp_pa
         "VectorIndex(Path(sys.argv[1])).update(['new#0'], ['new'],"
         " np.array([eval(sys.argv[2])], np.float32))"
     )
-    written = [sys.executable, "-c", script, str(tmp_path / "vectors"), str(vector.tolist())]
-    src = Path(__file__).parents[2] / "src"
-    subprocess.run(written, check=True, env={**os.environ, "PYTHONPATH": str(src)})
+    assert Python(script, tmp_path / "vectors", vector.tolist()).wait() == 0
     index.reload()
     assert index.search(vector, 1)[0][:2] == ("new#0", "new")
 
