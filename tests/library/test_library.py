@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import random
+import shutil
 import threading
 import time
 from collections import Counter
@@ -443,12 +444,19 @@ def test_nothing_is_made_unless_asked_for(open_library: Open, tmp_path: Path, ma
         Library.repair(tmp_path / "library")
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory, encoder: MiniLM) -> Path:
+    """The folder of a closed library: to be copied, and the copy to be damaged."""
+    with Library.open(tmp_path_factory.mktemp("sound") / "library", embedder=encoder) as library:
+        library.add([*ANIMALS, *(paper(f"p{n}", f"{LONG} {n}") for n in range(12))])
+    return library.path
+
+
 @pytest.mark.parametrize("at", [0, 4096, 3 * 4096, -4096])
-def test_a_damaged_database_is_explained(open_library: Open, at: int) -> None:
-    library = open_library()
-    library.add([*ANIMALS, *(paper(f"p{n}", f"{LONG} {n}") for n in range(12))])
-    library.close()
-    file = library.path / "papers.sqlite"
+def test_a_damaged_database_is_explained(
+    open_library: Open, sound: Path, tmp_path: Path, at: int
+) -> None:
+    file = Path(shutil.copytree(sound, tmp_path / "library")) / "papers.sqlite"
     content = bytearray(file.read_bytes())
     at %= len(content)
     content[at : at + 4096] = b"\xa5" * 4096
