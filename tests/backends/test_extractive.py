@@ -263,5 +263,7 @@ def test_a_list_of_what_does_without_tells_who_says_so() -> None:
     assert "Glass caches" in said
     assert "It needs no training at all" in said
     assert "Lantern" in unsaid
+    asked = "Which caches don't need any training?"
+    assert NOT_SAID in written(QuestionKind.LIST, LANTERN, free, HARBOR, asked=asked).text
     none = written(QuestionKind.LIST, LANTERN, asked="Which caches work without a lamp?").text
     assert none.startswith(NONE_SAYS)

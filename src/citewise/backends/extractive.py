@@ -145,16 +145,16 @@ _ABOUT_IT = 0.45
 """And when it holds this share of the question's words, of the most that any paper holds: one that
 shares a word is not about the matter. These shares were chosen on the dev questions."""
 _ASKS_WITHOUT = re.compile(
-    r"\b(?:without|with no|needs? no|requires? no|uses? no|free of"
-    r"|(?:not|n't|n’t) (?:need|require|use|rely on))\s+"
+    r"(?:\b(?:without|with no|needs? no|requires? no|uses? no|free of)"
+    r"|(?:\bnot|n['’]t) (?:need|require|use|rely on))\s+"
     r"(?:(?:any|an?|the|further|additional|extra|more|separate|second|all)\s+)*"
     r"(?P<thing>[\w-]+(?:\s+[\w-]+)?)",
     re.IGNORECASE,
 )
 """A question for what does without something."""
 _WITHOUT = re.compile(
-    r"\b(?:without|no|not|n't|n’t|never|nor|eliminat\w+|avoid\w*|obviat\w*|abstains? from|free of"
-    r"|instead of|rather than)\b([^.;:]{0,60})|\b([\w-]+)-free\b",
+    r"(?:n['’]t|\b(?:without|no|not|never|nor|eliminat\w+|avoid\w*|obviat\w*|abstains? from|free of"
+    r"|instead of|rather than))\b([^.;:]{0,60})|\b([\w-]+)-free\b",
     re.IGNORECASE,
 )
 _STOPS = frozenset("a an the of in on at to for from by with and or but that which models".split())
