@@ -10,6 +10,7 @@ from citewise.backends.base import WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.premise import (
     DISAGREE,
+    ONE_SAYS_NO,
     OPPOSITE,
     OTHER_FIGURE,
     both_sides,
@@ -25,6 +26,15 @@ LANTERN = Paper(
     "eviction rule dynamically. Lantern reduces the memory of the cache by 40% without "
     "compromising answer quality or requiring fine-tuning. It runs on 8 GPUs. With a tuned rule, "
     "Lantern is 3x faster than Harbor.",
+)
+QUILL = Paper(
+    id="p2",
+    title="Quill: labels without hands",
+    abstract="Quill is a training-free way to label that needs no tuning of knobs. It is a "
+    "no-teacher labeller with negligible performance loss. Labels are ultimately unnecessary for "
+    "Quill. Quill cannot rank, and none of the models reached 70%. Quill does not readily learn "
+    "from noisy labels. The combined approach of Harbor results in degraded performance (9% "
+    "accuracy). Ink7 is dispensable for writing, and Quill is required for writing in time.",
 )
 
 
@@ -51,10 +61,19 @@ def lead(question: str, *papers: Paper) -> str | None:
         ("Why does Lantern use a fixed eviction rule?", "dynamically"),
         ("Is Lantern slower than Harbor?", "3x faster than Harbor"),
         ("Is Harbor faster than Lantern?", "3x faster than Harbor"),
+        # However it is denied: in one word, of a passive, of none of them, by its own work.
+        ("Does Quill need retraining?", "training-free"),
+        ("Why does quill require tuning of knobs?", "no tuning"),
+        ("Does Quill need a teacher to be good?", "no-teacher"),
+        ("Are its labels necessary for Quill?", "Labels are ultimately unnecessary"),
+        ("Did all Quill labellers reach 70%?", "none of the models reached"),
+        ("Can Quill learn from noisy labels?", "not readily learn"),
+        ("Does combining Quill with Harbor help accuracy?", "degraded performance"),
+        ("Does Quill hurt accuracy a lot?", "negligible performance loss"),
     ],
 )
 def test_what_an_abstract_denies_is_found(question: str, said: str) -> None:
-    found = contradiction(question, kind_of(question), evidence(LANTERN))
+    found = contradiction(question, kind_of(question), evidence(LANTERN, QUILL))
     assert found is not None
     assert found.lead == OPPOSITE
     assert said in found.item.span.text
@@ -73,6 +92,9 @@ def test_another_figure_for_the_same_thing_is_found() -> None:
         "Is Lantern faster than Harbor?",
         "Why does Lantern adapt its eviction rule dynamically?",
         "Does Lantern work without fine-tuning?",
+        "Does Quill rank or label with noise?",
+        # It says so of another.
+        "Is Quill required for writing?",
         # The abstract is silent.
         "Does Lantern increase the energy of training?",
         "Does Lantern require a second model?",
@@ -96,6 +118,12 @@ def test_a_paper_that_agrees_stands_against_one_that_does_not() -> None:
     # Asked openly, of nothing in particular: one paper's way of pruning is not all of it.
     assert lead("Does pruning reduce accuracy?", harmless) is None
     assert lead(question, harmless, harmful) is None
+
+
+def test_of_what_no_paper_is_named_after_only_a_denial_is_told_and_as_one_paper_s() -> None:
+    paper = Paper("a", "Quill", "We find that a second pass is unnecessary for pruning.")
+    assert lead("Is a second pass needed for pruning?", paper) == ONE_SAYS_NO
+    assert lead("Is a third pass needed for pruning?", paper) is None
 
 
 def test_the_answer_says_so_first_and_stays_proved() -> None:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from citewise.grounding.locks import has_cue, opposite, quantities
 from citewise.grounding.overlap import SentenceText, read, stem
-from citewise.types import Evidence, QuestionKind
+from citewise.types import Evidence, Paper, QuestionKind, short_name
 
 OPPOSITE = "The abstract says the opposite:"
 OTHER_FIGURE = "The abstract gives another figure:"
+ONE_SAYS_NO = "A paper here says otherwise:"
 
 _WITH_PREMISE = re.compile(
     r"^(?:why (?:is|are|was|were|does|do|did|can|could|has|have)|is|are|was|were|does|do|did|can"
@@ -38,17 +39,41 @@ _HARM = frozenset(
 _UNHARMED = re.compile(
     r"\b(?:without|no|not|never|neither|nor)\b(?: \w+){0,2}? (?:compromis|sacrific|los[st]|degrad"
     r"|hurt|harm|reduc|decreas|impair|affect|damag|deteriorat|drop)\w*"
-    r"|\b(?:maintain|preserv|retain)\w*|\blossless(?:ly)?\b|\bon par with|\bcomparable (?:to|with)",
+    r"|\b(?:maintain|preserv|retain)\w*|\blossless(?:ly)?\b|\bon par with|\bcomparable\b"
+    r"|\bnegl(?:igible|ectable)\b(?= (?:\w+ ){0,3}?(?:loss|drop|degradation|decrease|impact))",
     re.IGNORECASE,
 )
 _BETTERED = re.compile(r"\b(?:improv|enhanc|boost|increas)\w*", re.IGNORECASE)
 """Denies harm too, where the thing asked about is the paper's own: 'improves accuracy' of one way
 to quantise says nothing of whether quantising harms it."""
 _NEED = frozenset("need needs require requires demand demands rely relies depend depends".split())
+_MARKED = re.compile(r"[A-Za-z][A-Z0-9]")
+"""What makes a word a name wherever it stands."""
+_MUCH = frozenset("much many more less".split())
+_NEEDED = frozenset("needed required necessary essential mandatory indispensable".split())
 _DENIED = (
-    r"\b(?:without|no|not|never|neither|nor|eliminat\w+|obviat\w+|avoid\w*|free of)\b"
+    r"\b(?:without|no|not|never|neither|nor|eliminat\w+|obviat\w+|avoid\w*|circumvent\w*|free of)\b"
     r"(?= )"
 )
+_UNNEEDED = re.compile(
+    r"\b(?:unnecessary|unneeded|dispensable|superfluous|optional"
+    r"|(?:not|no longer|never) (?:\w+ )?(?:needed|required|necessary|essential)"
+    r"|(?:is|are|was|were) (?:eliminated|omitted|avoided))\b",
+    re.IGNORECASE,
+)
+_IN_ONE_WORD = re.compile(
+    r"\b(?:no|non|zero)-([a-z]{4,})|\b([a-z]{4,})-(?:free|less)\b", re.IGNORECASE
+)
+"""'No-reference', 'training-free'."""
+_NONE = frozenset({"none", "neither"})
+_NOT = _NONE | frozenset("not never cannot nor hardly barely".split())
+_QUALITY = frozenset(stem(word) for word in "accuracy performance quality".split())
+"""What abstracts call by each other's name."""
+_OWN = re.compile(
+    r"^(?:[\w-]+, )?(?:we|our|it|its|this|these|the (?:\w+ ){1,2}?(?:approach|method|model))\b",
+    re.IGNORECASE,
+)
+"""How a sentence begins that speaks of what its paper is about without its name."""
 _GOODS = frozenset(stem(word) for word in "accuracy quality throughput speed efficiency".split())
 """Of these alone 'reduces' and 'improves' are opposites: to reduce latency is to improve it."""
 _AXES = (
@@ -80,17 +105,28 @@ _PAIRS = (
     ("slow slows slowing", "speedup speedups speed-up fast faster accelerates accelerate"),
     ("useless pointless", "effective crucial beneficial improves improve essential"),
     ("unimportant irrelevant", "crucial important essential critical vital"),
+    (
+        "help helps benefit benefits",
+        "degraded degrades degrade worsens worse hurts harms ineffective",
+    ),
 )
 """Further words that point in opposite directions, each way."""
 _EMPTY = frozenset(
     "does did do is are was were why can could has have will would the a an of in on at to for from"
     " by with and or than not it its model models method methods approach approaches paper papers"
     " use uses using make makes get gets become becomes down up when during performance perform"
-    " performs much many too so very really run runs train trains work works need needs"
-    " require requires more less".split()
+    " performs much many too so very really lot greatly badly all any run runs"
+    " train trains work works need needs require requires more less".split()
 )
 _WINDOW = 5
 """Words between the opposite and what it is about."""
+_EFFECT = frozenset("affect affects change changes alter alters influence influences".split())
+_NO_EFFECT = re.compile(
+    r"\bno (?:\w+ )?(?:effects?|impact|influence|change) (?:on|in|of)\b"
+    r"|\b(?:not|never) (?:\w+ )?(?:affect|chang|alter|influenc)\w*",
+    re.IGNORECASE,
+)
+_HALF = 0.5
 _HELD = 0.75
 """Share of the question's words that the sentence and its title hold."""
 _LOOKED_AT = 12
@@ -118,6 +154,8 @@ class _Asked:
     """Of what the question is about."""
     named: frozenset[str]
     """Of names in it."""
+    marked: frozenset[str]
+    """Names in it that no sentence's beginning makes: capitals or digits within."""
 
 
 def contradiction(
@@ -136,11 +174,13 @@ def contradiction(
     for item in evidence[:_LOOKED_AT]:
         others = by_paper[item.paper.id]
         # Of what has a name, its own paper is asked; of anything else, every paper.
-        named = bool(asked.named & _stems(read(item.paper.title)))
+        named = _is_of(asked, item.paper)
+        said = others if named else evidence
         if not named and not _WHY.match(question):
             # 'Does quantization hurt?' takes nothing for granted, and one way to do it is not all.
+            if _denies(asked, item) and not any(_agrees(asked, other) for other in said):
+                return Contradiction(item, ONE_SAYS_NO)
             continue
-        said = others if named else evidence
         opposed = _opposes(asked, item) and not any(_agrees(asked, other) for other in said)
         if opposed or _is_reversed(asked.claim, item):
             return Contradiction(item, OPPOSITE)
@@ -182,33 +222,108 @@ def _asked(question: str, kind: QuestionKind) -> _Asked | None:
         words,
         frozenset(stem(word) for word in words if word not in _EMPTY),
         frozenset(stem(t.lower) for t in tokens if any(c.isupper() for c in t.text)),
+        frozenset(w for w in re.findall(r"[\w-]+", claim) if _MARKED.search(w)),
     )
 
 
+def _is_of(asked: _Asked, paper: Paper) -> bool:
+    """Whether a question is about what that paper calls by a name."""
+    name = _stems(read(short_name(paper.title))) if ":" in paper.title else frozenset()
+    if asked.named & _stems(read(paper.title)) or (len(name) == 1 and name <= asked.stems):
+        return True
+    return bool(asked.marked) and all(word in paper.abstract for word in asked.marked)
+
+
 def _opposes(asked: _Asked, item: Evidence) -> bool:
-    sentences = read(item.span.text)
+    """Whether a sentence denies what is asked, or has a word that points the other way."""
+    if _denies(asked, item):
+        return True
     title = _stems(read(item.paper.title))
-    held = _stems(sentences)
+    named = _is_of(asked, item.paper)
     for at, word in enumerate(asked.words):
-        about = asked.stems - {stem(word)}
-        # What has a name is spoken of by it; anything else may be spoken of by many papers.
-        least = _HELD if asked.named & title else 1.0
-        if not about or len(about & (held | title)) < least * len(about) or not about & held:
+        if _share_held(asked, word, item) < (_HELD if named else 1.0):
             continue
         things = _things(asked.words, at)
-        if word in _HARM and (
-            _near_match(_UNHARMED, item.span.text, things)
-            or (asked.named & title and _near_match(_BETTERED, item.span.text, things))
-        ):
-            return True
-        if word in _NEED and _is_denied(item.span.text, things):
-            return True
-        for sentence in sentences:
+        for sentence in read(item.span.text):
             for place, token in enumerate(sentence.tokens):
                 other = token.lower
                 if _are_opposite(word, other, things) and _is_about(sentence, place, things, title):
                     return True
     return False
+
+
+def _denies(asked: _Asked, item: Evidence) -> bool:
+    """Whether a sentence says 'not', 'without' or the like of what is asked."""
+    text = item.span.text
+    sentences = read(text)
+    named = _is_of(asked, item.paper)
+    for at, word in enumerate(asked.words):
+        things = _things(asked.words, at)
+        share = _share_held(asked, word, item)
+        # 'Need so much memory' is not denied by needing less.
+        denied = (
+            word in _NEED
+            and not _MUCH & set(asked.words[at + 1 : at + 3])
+            and _is_denied(text, things, surely=not named)
+        )
+        none = any(_is_negated(sentence, word, asked, _NONE) for sentence in sentences)
+        if named and share >= _HALF and (denied or none):
+            return True
+        # What has a name is spoken of by it; anything else may be spoken of by many papers.
+        if share < (_HELD if named else 1.0):
+            continue
+        if (
+            denied
+            or (word in _HARM and _near_match(_UNHARMED, text, things))
+            or (word in _HARM and named and _near_match(_BETTERED, text, things))
+            or (word in _EFFECT and _near_match(_NO_EFFECT, text, things))
+            or (word in _NEEDED and _is_unneeded(text, asked.words[:at]))
+            or any(_is_negated(sentence, word, asked, _NOT) for sentence in sentences)
+        ):
+            return True
+    return False
+
+
+def _share_held(asked: _Asked, word: str, item: Evidence) -> float:
+    """Share of the question's other words that a sentence and its title hold; 0 if it has none."""
+    about = asked.stems - {stem(word)}
+    held = _stems(read(item.span.text))
+    if _OWN.match(item.span.text) and not _THAN.match(asked.claim) and _is_of(asked, item.paper):
+        held |= asked.named
+    if held & _QUALITY:
+        held |= _QUALITY
+    held |= {f"re{one}" for one in held}
+    if not about & held:
+        return 0.0
+    return len(about & (held | _stems(read(item.paper.title)))) / len(about)
+
+
+def _is_negated(
+    sentence: SentenceText, word: str, asked: _Asked, negations: frozenset[str]
+) -> bool:
+    """Whether a sentence has a word of the question behind one of ``negations`` alone."""
+    wanted = stem(word)
+    if word in _EMPTY or wanted in asked.named:
+        return False
+    places = [
+        at for at, token in enumerate(sentence.tokens)
+        # Not by another word for it: 'none reached' stays so beside 'two achieved'.
+        if stem(token.lower) == wanted and token.lower[:3] == word[:3]
+    ]  # fmt: skip
+    before = [
+        [token.lower for token in sentence.tokens[max(0, at - _WINDOW) : at]] for at in places
+    ]
+    return bool(before) and all(negations & set(words) and "only" not in words for words in before)
+
+
+def _is_unneeded(text: str, subject: Sequence[str]) -> bool:
+    """Whether a text says that what stands before 'needed' in a question is not."""
+    wanted = {stem(word) for word in subject if word not in _EMPTY}
+    for match in _UNNEEDED.finditer(text):
+        clause = re.split(r"[;:]\s|\bbut\b", text[: match.start()])[-1]
+        if wanted and wanted <= _stems(read(clause)):
+            return True
+    return bool(wanted) and _is_denied(text, frozenset(wanted), surely=True)
 
 
 def _is_reversed(claim: str, item: Evidence) -> bool:
@@ -243,7 +358,7 @@ def _agrees(asked: _Asked, item: Evidence) -> bool:
         if not _points(word):
             continue
         things = _things(asked.words, at)
-        if _OTHERS.search(item.span.text):
+        if _OTHERS.search(item.span.text) or _is_of_another(asked, item):
             continue
         if word in _NEED and _is_denied(item.span.text, things):
             continue
@@ -259,6 +374,12 @@ def _agrees(asked: _Asked, item: Evidence) -> bool:
                     if not things or things & near:
                         return True
     return False
+
+
+def _is_of_another(asked: _Asked, item: Evidence) -> bool:
+    """Whether a sentence begins with another name than those of the question."""
+    first = item.span.text.split(maxsplit=1)[0]
+    return bool(asked.marked) and bool(_MARKED.search(first)) and first not in asked.marked
 
 
 def _points(word: str) -> bool:
@@ -297,6 +418,8 @@ def _is_about(
 
 
 def _near_match(pattern: re.Pattern[str], text: str, things: frozenset[str]) -> bool:
+    if things & _QUALITY:
+        things |= _QUALITY
     for match in pattern.finditer(text):
         after = re.split(r"[,;.]\s", text[match.end() : match.end() + 80])[0]
         following = [stem(word.lower()) for word in re.findall(r"[\w-]+", after)]
@@ -305,14 +428,20 @@ def _near_match(pattern: re.Pattern[str], text: str, things: frozenset[str]) -> 
     return False
 
 
-def _is_denied(text: str, things: frozenset[str]) -> bool:
+def _is_denied(text: str, things: frozenset[str], *, surely: bool = False) -> bool:
+    """Whether a text does without those things; ``surely``: 'eliminates' is not enough."""
     for match in re.finditer(_DENIED, text, re.IGNORECASE):
+        if surely and match.group().lower().startswith(("elimin", "avoid", "circum")):
+            continue
+        if re.search(r"\balso\b", text[: match.start()]):
+            continue
         after = re.split(r"[,;.]\s", text[match.end() : match.end() + 60])[0]
         following = {stem(word.lower()) for word in re.findall(r"\w+", after)[:9]}
         if things and things <= following:
             return True
-    words = [word.lower() for word in re.findall(r"\w+(?=-free\b)", text)]
-    return any({stem(word)} == things for word in words)
+    words = {stem((m[1] or m[2]).lower()) for m in _IN_ONE_WORD.finditer(text)}
+    # 'retraining' is denied by 'training-free'.
+    return bool(words & (things | {thing.removeprefix("re") for thing in things}))
 
 
 def _other_figure(asked: _Asked, item: Evidence, others: Iterable[Evidence]) -> bool:
