@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from citewise.answering.evidence import Selection, select_evidence
@@ -62,6 +65,29 @@ def test_features_are_shares(sample_library: Library) -> None:
         features = select(sample_library, text).features
         for name in features.__slots__:
             assert -1e-6 <= getattr(features, name) <= 1 + 1e-6, name
+
+
+def test_what_is_counted_must_be_counted_by_the_paper_that_is_named(
+    sample_library: Library,
+) -> None:
+    # Other papers near it count GPUs; its own abstract counts none.
+    asked = "How many {} does Superposed Decoding use?"
+    assert select(sample_library, asked.format("GPUs")).features.wanted == 0
+    assert select(sample_library, "How many drafts does it take?").features.wanted == 1
+
+
+def test_a_sentence_that_only_states_an_aim_does_not_come_first(tmp_path: Path) -> None:
+    record = {
+        "title": "Tea and sleep",
+        "abstract": "OBJECTIVE To determine whether green tea improves the sleep of nurses. "
+        "RESULTS Nurses who drank green tea had better sleep, by 20 minutes.",
+    }
+    with Library.open(tmp_path / "library") as library:
+        papers = tmp_path / "papers.jsonl"
+        papers.write_text(json.dumps(record), encoding="utf-8")
+        library.ingest(papers)
+        found = select(library, "Does green tea improve the sleep of nurses?").evidence
+    assert found[0].span.text.startswith("RESULTS")
 
 
 def test_words_that_no_paper_has_are_known(sample_library: Library) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from citewise.answering.citations import CitedText
 from citewise.backends.base import WritingTask
+from citewise.backends.definition import NOT_DEFINED
 from citewise.backends.extractive import (
     NONE_SAYS,
     NOT_SAID,
@@ -103,6 +104,26 @@ def test_the_figure_that_answers_comes_first_and_in_bold() -> None:
     assert "reaches **81.5 points** on" in text
     assert text.index("81.5") < text.index("Caches grow")
     assert re.search(r"\[\*\*\d", text) is None
+
+
+def test_where_no_abstract_says_what_a_thing_is_that_is_said_first() -> None:
+    told = written(QuestionKind.DEFINITION, LANTERN, asked="What is a library?").text
+    assert told.startswith(NOT_DEFINED)
+    known = written(QuestionKind.DEFINITION, LANTERN, asked="What is Lantern?").text
+    assert NOT_DEFINED not in known
+
+
+def test_a_title_with_a_star_is_a_heading_still() -> None:
+    cited = written(QuestionKind.FACT, replace(LANTERN, title="L*-Lantern: a cache"))
+    assert all(sentence.verdict is Verdict.SUPPORTED for sentence in cited.sentences)
+
+
+def test_a_word_that_begins_two_titles_is_no_name_of_theirs() -> None:
+    one = replace(LANTERN, title="LLM caches for long texts")
+    two = replace(HARBOR, title="LLM storage on disks")
+    for kind in (QuestionKind.HOW, QuestionKind.FACT):
+        told = written(kind, one, two, asked="How can an LLM cache be kept small?").text
+        assert "go by that name" not in told
 
 
 def test_what_merely_says_where_the_code_is_is_told_to_who_asks_for_it() -> None:

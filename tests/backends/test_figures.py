@@ -18,6 +18,16 @@ from citewise.backends.figures import figure_for, in_bold
         ("How fast is Lantern?", "With 67M parameters it is 1.68times faster.", "1.68times"),
         ("What accuracy is reached?", "It is 2x faster at 82.47% accuracy.", "82.47%"),
         ("How long does training take?", "Training 3 models took 11 hours.", "11 hours"),
+        # Thousands belong to the figure.
+        ("How many samples are used?", "It uses 1.4k samples and 3 seeds.", "1.4k"),
+        # Beside a figure of the question, or what it names.
+        ("What share is solved with 250 tries?", "from 15% with one to 56% with 250", "56%"),
+        ("What fps on the CPU?", "178 fps on a GPU and 27 fps on the CPU", "27 fps"),
+        ("How many FLOPs does it save?", "a 36.9% reduction in FLOPs", "36.9%"),
+        ("How many test cases come with it?", "432 tasks and 2,071 test cases", "2,071"),
+        ("What does it cost?", "a cost of $118,000 in 3 years", "$118,000"),
+        # What is slower says nothing of how much faster.
+        ("How much faster is it?", "10x slower than now. It speeds this up 5x.", "5x"),
         # A range is one figure.
         ("What speedup is reported?", "a speedup from 2.91x to 3.51x", "2.91x to 3.51x"),
         ("What speedup is reported?", "speedups of 2.8x-5.8x [2]", "2.8x-5.8x"),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from citewise.answering import deep
 from citewise.answering.citations import CitedText
-from citewise.answering.evidence import Selection, select_evidence
+from citewise.answering.evidence import Selection, names_first, select_evidence
 from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
 from citewise.answering.wishes import authors_asked_for
@@ -393,7 +393,7 @@ class Assistant:
         result = self.library.find(matter, papers, question.filters)
         notes = list(result.notes)
         if not question.focus:
-            return result.hits, notes
+            return names_first(question, result.hits, self.library), notes
         within = replace(question.filters, papers=question.focus)
         if question.filters.papers:
             kept = tuple(i for i in question.focus if i in question.filters.papers)

@@ -28,7 +28,8 @@ _RANGE = re.compile(r"(\d+)\s*[–-]\s*(\d+)")
 _ITEM = re.compile(r"^(\s*(?:>\s*)*(?:[-*•+]|\d{1,2}[.)])\s+|\s*(?:>\s*)+)")
 _HEADING = re.compile(r"^\s*#{1,6}\s+")
 _RULE = re.compile(r"^\s*(?:-{3,}|\*{3,}|_{3,})\s*$|^[\s|:]*-[\s|:-]*$")
-_BOLD_LEAD = re.compile(r"^\*\*([^*\n]{1,300})\*\*\s*(?:[—–:-]\s*)?")
+# A title may hold a star ('A*-decoding').
+_BOLD_LEAD = re.compile(r"^\*\*((?:[^*\n]|\*(?!\*)){1,300})\*\*\s*(?:[—–:-]\s*)?")
 _EMPHASIS = re.compile(r"\*\*|__|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)|`")
 _LEAD_IN_WORDS = 12
 

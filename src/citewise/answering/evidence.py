@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from citewise.answering.question import SEVERAL, matter_of
-from citewise.backends.extractive import part_of_abstract, says_where, standing_alone
+from citewise.backends.definition import defines
+from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
+from citewise.backends.figures import counted
 from citewise.grounding.abstention import Features
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.library.library import Library
@@ -29,12 +31,14 @@ LEAST_PAPER_SCORE = 0.3
 """What the rank of the last found paper is worth, of 1 for the first."""
 
 OWN_SHARE = 0.5
-"""How much the sentence's own words count against those of its title."""
+"""How much the sentence's own words count against those of its title, where several papers answer
+together. Where one does, its name says nothing of which of its sentences does: there, not at all.
+"""
 
 KIND_BONUS = 0.08
 """For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
 
-DEFINITION_BONUS = 0.25
+DEFINITION_BONUS = 0.4
 """More, for a sentence that says 'X is ...' when it is asked what X is."""
 
 _LONGEST_LEAD = 2
@@ -44,8 +48,22 @@ _WHOLE_ABSTRACT = 40
 _SIDES = 4
 """Papers of a comparison of which every sentence is offered, if there is room."""
 
-BACKGROUND_PENALTY = 0.06
-"""For a sentence before the abstract comes to its own work: mostly others' problems."""
+BACKGROUND_PENALTY = {True: 0.06, False: 0.1}
+"""For a sentence before the abstract comes to its own work: mostly others' problems. By whether
+several papers answer together."""
+
+AIM_PENALTY = 0.15
+"""For a sentence that says what was to be found out, or hoped for, where it is asked what is so."""
+
+_AIM = re.compile(
+    r"^(?-i:OBJECTIVES?|AIMS?|PURPOSE|BACKGROUND|RATIONALE|INTRODUCTION|DESIGN|SETTINGS?|IMPORTANCE"
+    r"|PARTICIPANTS|SUBJECTS|DATA SOURCES?|MAIN OUTCOME MEASURES?)\b"
+    r"|\b(?:objective|aim|purpose|goal)s? of (?:this|the present|our) (?:study|paper|work|review)\b"
+    r"|\bwe (?:\w+ )?(?:sought|aim(?:ed)?|hypothesi[sz]ed?|ask(?:ed)?|stud(?:y|ied)|investigated?"
+    r"|examined?|explored?) (?:to|that|whether|if|how|the)\b"
+    r"(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal)\w*)",
+    re.IGNORECASE,
+)
 
 _FIGURE = re.compile(r"\d")
 _RESULT = re.compile(
@@ -57,11 +75,6 @@ _PROPOSAL = re.compile(
     r"\b(?:we|this (?:paper|work|study|article|survey)|our \w+) (?:\w+ )?(?:propose|present"
     r"|introduce|develop|describe|study|investigate|explore|survey|review|design|offer|show|build|provide)\w*"
     r"|\b(?:is|are) (?:a|an|the) (?:novel|new)\b|\bcalled\b|\bdubbed\b|\bnamed\b",
-    re.IGNORECASE,
-)
-_PROPOSES = re.compile(
-    r"\b(?:we|this (?:paper|work|study|article)) (?:\w+ )?(?:propos|present|introduc|develop|design"
-    r"|offer|contribut)\w*",
     re.IGNORECASE,
 )
 _FUNCTION_WORDS = frozenset(
@@ -85,23 +98,11 @@ own questions had up to 0.34 of everyday words ('get rid of') and from 0.53 of m
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers."""
 
-_HOW_MANY = re.compile(
-    r"\b(?:how many|number of|what number of)\s+((?:[\w-]+\s+){0,2}?[\w-]+)"
-    r"(?=\s+(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would|of|in|on|per|for|to"
-    r"|from|with|were|went|takes?|times)\b|[?,.]|$)",
-    re.IGNORECASE,
-)
-_DEFINED = re.compile(
-    r"^(?:what(?:'s| is| are| was)|what do(?:es)?(?=.{2,60} (?:mean|stand for)\b)|define"
-    r"|explain what)\s+(?:(?:a|an|the)\s+)?(.{2,60}?)"
-    r"(?:\s+(?:is|are|means?|stands? for))?[?.!]*$",
-    re.IGNORECASE,
-)
-_PROPOSED = re.compile(
-    r"^what (?:does|do|did) .{1,80} (?:do|propose|introduce|contribute|present|suggest|offer)\b",
-    re.IGNORECASE,
-)
 _NAME = re.compile(r"[\w$][\w$./+-]*")
+_MARKED = re.compile(r"[A-Za-z][A-Z0-9]|[0-9][A-Za-z]")
+"""What makes a word a name wherever it stands."""
+_FEW_PAPERS = 2
+"""Papers that may hold a name by which one of them is meant."""
 
 _OWN_WORK = re.compile(
     r"\b(?:we|our|ours)\b|\bthis (?:paper|work|study|article|survey|thesis|report)\b|\bhere,",
@@ -166,36 +167,12 @@ def _wanted_form(sentence: str, question: Question) -> bool:
     if kind is QuestionKind.NUMBER:
         return bool(_FIGURE.search(sentence))
     if kind is QuestionKind.DEFINITION:
-        return _defines(sentence, question.standalone) or bool(_PROPOSAL.search(sentence))
+        return defines(sentence, question.standalone) or bool(_PROPOSAL.search(sentence))
     if kind in (QuestionKind.OVERVIEW, QuestionKind.LIST):
         return bool(_PROPOSAL.search(sentence))
     if kind is QuestionKind.COMPARISON:
         return bool(_RESULT.search(sentence))
     return False
-
-
-def _defines(sentence: str, question: str) -> bool:
-    """Whether a sentence says what the thing asked for is ('Speculative decoding is a ...')."""
-    if _PROPOSED.search(question):
-        return bool(_PROPOSES.search(sentence))
-    match = _DEFINED.match(question)
-    if match is None:
-        return False
-    words = re.split(r"[\s-]+", match[1].strip())
-    thing = r"[\s-]".join(re.escape(word) for word in [*words[:-1], words[-1].removesuffix("s")])
-    is_said = (
-        rf"(?<!\w){thing}s?(?: \([^)]*\))?,? (?:(?:is|are|(?:has|have) (?:emerged as|become)) "
-        r"(?:a|an|the|one)|refers? to|denotes?|means|aims? to)\b"
-    )
-    thing = re.escape(match[1].strip())
-    # Only what has a name of its own is introduced by it.
-    is_introduced = (
-        r"\b(?:introduc|present|propos|develop|describ|releas|design)\w* (?:[\w-]+,? ){0,2}?"
-        rf"{thing}(?![\w-])|\b(?:termed|called|dubbed|named|namely),? (?:as )?{thing}(?![\w-])"
-    )
-    named = any(letter.isupper() or letter.isdigit() for letter in match[1])
-    found = re.search(is_said, sentence, re.IGNORECASE)
-    return bool(found or (named and re.search(is_introduced, sentence, re.IGNORECASE)))
 
 
 def _spread(scores: Sequence[float]) -> list[float]:
@@ -226,6 +203,32 @@ def _names_in(question: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def names_first(question: Question, hits: Sequence[Hit], library: Library) -> tuple[Hit, ...]:
+    """The found papers, those first that hold a name of the question which few papers hold.
+
+    Where several papers answer together, in the order in which they were found.
+    """
+    if question.kind in SEVERAL or not hits:
+        return tuple(hits)
+    marked = [name for name in _names_in(question.standalone) if _MARKED.search(name)]
+    terms = [terms[0] for name in marked if len(terms := library.terms(name)) == 1]
+    count = library.document_frequencies(terms)
+    rare = {term for term in terms if 0 < count[term] <= _FEW_PAPERS}
+    held = {
+        hit.paper.id: len(rare & set(library.terms(f"{hit.paper.title} {hit.paper.abstract}")))
+        for hit in hits
+        if rare
+    }
+    if not any(held.values()):
+        return tuple(hits)
+    best = hits[0].score
+    ordered = sorted(hits, key=lambda hit: (-held[hit.paper.id], hit.rank))
+    return tuple(
+        replace(hit, rank=n, score=best if held[hit.paper.id] else hit.score)
+        for n, hit in enumerate(ordered, 1)
+    )
+
+
 def _names_held(question: Question, texts: Sequence[str]) -> float:
     """Share of the question's names that the papers hold, 1 when it has none.
 
@@ -247,15 +250,16 @@ def _letters(text: str) -> str:
 
 def _wanted_found(question: Question, texts: Sequence[str], library: Library) -> float:
     """1 unless a count is asked for and no found paper counts such things."""
-    match = _HOW_MANY.search(spelled_out(question.standalone))
-    if match is None or not texts:
+    thing = counted(spelled_out(question.standalone))
+    wanted = library.terms(thing)[-1:]
+    if not wanted or not texts:
         return 1.0
-    wanted = library.terms(match[1])[-1:]
-    if not wanted:
-        return 1.0
-    for text in map(spelled_out, texts[:2]):
-        for counted in re.finditer(r"\d[\d.,]*[ -]?(?:\w+[ -]){0,3}\w+", text):
-            if wanted[0] in library.terms(counted.group()):
+    # Of what has a name, its own papers must count them.
+    names = [_letters(name) for name in _names_in(question.standalone) if name != thing]
+    own = [text for text in texts if names and all(name in _letters(text) for name in names)]
+    for text in map(spelled_out, (own or texts)[:2]):
+        for found in re.finditer(r"\d[\d.,]*(?:\\?%)?[ -]?(?:\w+[ -]){0,3}\w+", text):
+            if wanted[0] in library.terms(found.group()):
                 return 1.0
     return 0.0
 
@@ -334,6 +338,7 @@ def select_evidence(
     paper_scores = _spread([hit.score for hit in hits])
     scored: list[_Scored] = []
     covered: dict[str, float] = {}
+    own_share = OWN_SHARE if several else 0.0
     best_cosine = best_covered = best_by_paper = 0.0
     for hit, paper_score in zip(hits, paper_scores, strict=True):
         row = rows.get(hit.paper.id)
@@ -351,22 +356,22 @@ def select_evidence(
             shared = terms.covered(sentence_terms | title_terms)
             score = (
                 MEANING_WEIGHT * float(cosines[ordinal])
-                + WORDS_WEIGHT * (OWN_SHARE * own + (1 - OWN_SHARE) * shared)
+                + WORDS_WEIGHT * (own_share * own + (1 - own_share) * shared)
                 + PAPER_WEIGHT * paper_score
             )
             if _wanted_form(span.text, question):
                 score += KIND_BONUS
-            if question.kind is QuestionKind.DEFINITION and _defines(
-                span.text, question.standalone
-            ):
+            if question.kind is QuestionKind.DEFINITION and defines(span.text, question.standalone):
                 score += DEFINITION_BONUS
             found = part_of_abstract(span.text) if several else None
             if ordinal < own_work or found is False:
-                score -= BACKGROUND_PENALTY
+                score -= BACKGROUND_PENALTY[several]
             elif found:
                 score += KIND_BONUS
             if says_where(span.text):
                 score -= KIND_BONUS
+            if not several and (_AIM.search(span.text) or is_hollow(span.text)):
+                score -= AIM_PENALTY
             scored.append((score, hit, ordinal, span))
             best_cosine = max(best_cosine, float(cosines[ordinal]))
             best_covered = max(best_covered, shared)

@@ -11,20 +11,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from citewise.answering.wishes import pointed_at, wished_papers
+from citewise.backends.definition import asks_what_is_proposed, thing_defined
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
 from citewise.types import Filters, Message, Paper, Question, QuestionKind, short_name
 
+_MEASURE = (
+    r"(?:speed-?ups?|accuracy|throughput|latency|reductions?|scores?|gains?|rates?|ratios?"
+    r"|percentage|perplexity|F1|mAP|mIoU|FID|BLEU|AUC|fps|costs?|price|power|length|size|weight"
+    r"|duration|age|dose|prevalence|incidence|mortality|sensitivity|specificity)"
+)
 _NUMBER = re.compile(
-    r"\b(how (?:many|much|fast|large|big|long|often|high|low|small|deep|wide|accurate|far)"
-    r"|what (?:percentage|percent|fraction|share|number|size|score|accuracy|speed-?up|factor)"
-    r"|(?:which|what)(?: (?:is|was|are|were))?(?: the)?(?: [\w-]+){0,2}? (?:speed-?ups?|accuracy"
-    r"|throughput|latency|reductions?|scores?|gains?|rates?|ratios?|percentage|perplexity|F1|mAP"
-    r"|BLEU)(?= (?:do|does|did|is|was|are|were|can|has|have|of|for|on|in|with|at)\b|[?.]|$)"
-    r"|by what (?:factor|margin|percentage)|to what extent)\b",
+    # 'How do I decide how many ...' asks for a way.
+    r"(?:^|[,;:.?!]\s|\b(?:by|about|around|roughly|approximately|exactly|to|in|on|at|with|of|than"
+    r"|over|under|for|from|after|within|and|but|or|so|me|know|tell|say|report)\s)how (?:many|much"
+    r"|fast|large|big|long|often|high|low|small|deep|wide|accurate|far)\b"
+    r"|\bwhat (?:percentage|percent|fraction|share|number|size|score|accuracy|speed-?up|factor)\b"
+    rf"|\b(?:which|what)(?:['’]?s| is| was| are| were)?(?: the)?(?: [\w-]+){{0,2}}? {_MEASURE}"
+    r"(?= (?:do|does|did|is|was|are|were|can|has|have|of|for|on|in|with|at)\b|[?.]|$)"
+    r"|\bby what (?:factor|margin|percentage)\b|\bto what extent\b",
     re.IGNORECASE,
 )
+_KEYWORDS = re.compile(
+    r"^(?!.*\b(?:wh(?:o|at|ats|ich|en|ere|y)|how|is|are|was|were|do|does|did|can|has|have|explain"
+    rf"|define|describe|tell|find|meaning)\b)(?=.*\b(?:{_MEASURE}|memory)\b)"
+    rf"|^(?:[\w-]+ ){{0,2}}?{_MEASURE} (?:of|for|on|when|if|with|in|at|per)\b",
+    re.IGNORECASE,
+)
+"""No sentence, but keywords with a measure among them ('Lantern accuracy on long texts')."""
 _MANY = (
     r"(?:papers|methods|works|approaches|models|studies|systems|techniques|benchmarks|datasets"
     r"|frameworks|surveys|algorithms|architectures|tools|designs|projects|networks|articles"
@@ -51,7 +66,8 @@ _LIST = re.compile(
     re.IGNORECASE,
 )
 _COMPARISON = re.compile(
-    r"\b(?:compare[ds]?|comparison|contrast|versus|vs\.?|differ(?:s|ent|ence|ences)?"
+    r"\b(?:compare[ds]?|comparison|contrast|versus|vs\.?|differ(?:s|ences?)?"
+    r"|different(?= from\b| than\b| to\b|[?.]|$)"
     r"|as opposed to|distinguish(?:es)?|trade-?offs? between|the two (?:\w+ )?"
     r"(?:report|use|do|take)"
     r"|(?:do|does) .{1,60} agree|in which .{1,40} and in which|side by side|respectively"
@@ -94,7 +110,9 @@ _OF_TWO = re.compile(
     re.IGNORECASE,
 )
 _WHAT_IS = re.compile(
-    rf"^what (?:is|are) (?!the |some |all |any )(?:[\w-]+\s+){{0,3}}{_MANY}[?.!]*$", re.IGNORECASE
+    r"^what(?:['’]?s| is| are) (?!the |some |all |any )"
+    rf"(?:(?:[\w-]+\s+){{0,3}}{_MANY}|(?:an? )?{_MEASURE})[?.!]*$",
+    re.IGNORECASE,
 )
 _OVERVIEW = re.compile(
     r"^(?:sketch|outline|survey|review)\b|\b(?:overview|survey of|summar(?:y|ise|ize)"
@@ -110,11 +128,6 @@ _OVERVIEW = re.compile(
     r"|how (?:is|are) .{3,60} (?:tackled|addressed|handled|treated|used|studied) (?:in|across|here)"
     r"|how (?:do|are|have) (?:people|researchers|papers|methods|current|recent|different)"
     r"|how good are)\b",
-    re.IGNORECASE,
-)
-_DEFINITION = re.compile(
-    r"^what (?:does|do|did) .{1,80} (?:do|propose|introduce|contribute|present|suggest|offer)\b"
-    r"|^(?:what (?:is|are|was)|what does .{1,60} (?:mean|stand for)|define|explain what)\b",
     re.IGNORECASE,
 )
 _HOW = re.compile(
@@ -238,9 +251,9 @@ def kind_of(question: str) -> QuestionKind:
         return QuestionKind.OVERVIEW
     if _LIST.search(text):
         return QuestionKind.LIST
-    if _NUMBER.search(text):
+    if _NUMBER.search(text) or _KEYWORDS.search(text):
         return QuestionKind.NUMBER
-    if _DEFINITION.search(text) and len(text.split()) <= 12:
+    if thing_defined(text) or asks_what_is_proposed(text):
         return QuestionKind.DEFINITION
     if _YES_NO.search(text):
         return QuestionKind.YES_NO

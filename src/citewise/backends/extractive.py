@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from citewise.backends.base import WritingTask
+from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.figures import figure_for, in_bold
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
 from citewise.grounding.overlap import stem
@@ -98,7 +99,7 @@ _NEEDS_COMMA = frozenset(
     " hence".split()
 )
 _LEANING = re.compile(
-    r"^(?:it|its|they|their|them|he|she|one|another|both|such|here|this|that|these|those"
+    r"^(?:it|its|they|their|them|he|she|one|another|both|such|here(?!,? we\b)|this|that|these|those"
     r"|(?:(?:for|in|on|to|of) )?the (?:former|latter|second|third|other|two|same)|doing so"
     r"|(?:by|in) doing so|in this way"
     r"|(?:with|based on|under|among|given|from|through|on) (?:this|that|these|those|it|them))\b"
@@ -245,6 +246,11 @@ def says_where(sentence: str) -> bool:
     return _AVAILABLE.search(sentence) is not None
 
 
+def is_hollow(sentence: str) -> bool:
+    """Whether a sentence only hopes for what its paper may lead to."""
+    return _HOLLOW.search(sentence) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """The evidence that is told, by paper."""
@@ -300,7 +306,8 @@ def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evi
     for name in re.findall(
         r"(?<!\w)[A-Za-z][\w-]*[A-Z0-9][\w-]*|(?<!^)(?<!\w)[A-Z][\w-]+", question
     ):
-        start = re.compile(rf"{re.escape(name)}(?![\w-])", re.IGNORECASE)
+        # 'LLM inference with ...' is not called LLM.
+        start = re.compile(rf"{re.escape(name)}(?=:| v?\d|$)", re.IGNORECASE)
         sharing = [group for group in ranked if start.match(group[0].paper.title)]
         # Case tells Medusa from MEDUSA.
         sharing = [g for g in sharing if g[0].paper.title.startswith(name)] or sharing
@@ -357,7 +364,7 @@ def _telling(group: Sequence[Evidence]) -> list[Evidence]:
     near = [item for item in group if item.score >= group[0].score * _TELLING_NEAR]
     own = [item for item in near if _SPEAKS_OF_ITSELF.search(item.span.text)]
     rest = [item for item in group if item not in own]
-    return sorted((*own, *rest), key=lambda item: _HOLLOW.search(item.span.text) is not None)
+    return sorted((*own, *rest), key=lambda item: is_hollow(item.span.text))
 
 
 def _told_first(item: Evidence, task: WritingTask) -> list[Evidence]:
@@ -371,23 +378,33 @@ def _told_first(item: Evidence, task: WritingTask) -> list[Evidence]:
 
 def _figure_first(group: Sequence[Evidence], asked: str) -> list[Evidence]:
     """A paper's evidence with a sentence first that holds a figure of the kind asked for."""
-    for item in group:
-        figure = figure_for(item.span.text, asked)
-        if item.score >= group[0].score * _SENTENCE_NEAR and figure and figure.fits:
-            return [item, *(other for other in group if other is not item)]
-    return list(group)
+    found = [
+        (figure.near, -place, item)
+        for place, item in enumerate(group)
+        if item.score >= group[0].score * _SENTENCE_NEAR
+        and (figure := figure_for(item.span.text, asked))
+        and figure.fits
+    ]
+    if not found:
+        return list(group)
+    first = max(found)[2]
+    return [first, *(item for item in group if item is not first)]
 
 
 def _with_figure(parts: Sequence[str], asked: str, *, sure: bool) -> list[str]:
-    """Sentences with the figure that is asked for in bold.
+    """Sentences with the figure in bold that is asked for.
 
-    One that may be it is in the first, unless only what is ``sure`` counts.
+    Without one, what is likeliest to be it, unless only what is ``sure`` counts.
     """
     found = [figure_for(part, asked) for part in parts]
-    place = next((at for at, figure in enumerate(found) if figure and figure.fits), 0)
+    ranked = [(one.fits, not one.fits and one.near, -at) for at, one in enumerate(found) if one]
+    if not ranked:
+        return list(parts)
+    place = -max(ranked)[2]
+    figure = found[place]
     return [
         in_bold(part, figure) if at == place and figure and (figure.fits or not sure) else part
-        for at, (part, figure) in enumerate(zip(parts, found, strict=True))
+        for at, part in enumerate(parts)
     ]
 
 
@@ -400,6 +417,20 @@ def _led(item: Evidence, offered: Mapping[int, Evidence]) -> list[Evidence] | No
             return None
         run.insert(0, before)
     return run
+
+
+def _is_undefined(asked: str, groups: Sequence[Sequence[Evidence]]) -> bool:
+    """Whether it is asked what something is that no abstract told of says, in no title either."""
+    thing = thing_defined(asked)
+    if thing is None:
+        return False
+    return not any(
+        defines(item.span.text, asked)
+        or tells_of(item.span.text, asked)
+        or thing.casefold() in item.paper.title.casefold()
+        for group in groups
+        for item in group
+    )
 
 
 def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
@@ -501,6 +532,10 @@ class ExtractiveBackend:
             if chosen.namesakes:
                 yield "Several papers here go by that name:\n\n"
                 sentences = min(2, sentences)
+            elif kind is QuestionKind.DEFINITION and _is_undefined(
+                task.question.standalone, groups
+            ):
+                yield f"{NOT_DEFINED}\n\n"
             sure = kind is QuestionKind.COMPARISON
             yield from self._sections(groups, sentences, asked, sure=sure)
         return Usage()
@@ -601,7 +636,9 @@ class ExtractiveBackend:
         sentence is left out, unless there is no other.
         """
         best = max(item.score for item in group)
-        chosen = [item for item in group[:most] if item.score >= best * _SENTENCE_NEAR]
+        # The first one may have been put there for what it says.
+        near = [item for item in group[1:most] if item.score >= best * _SENTENCE_NEAR]
+        chosen = [group[0], *near]
         offered = {item.ordinal: item for item in group}
         said: set[int] = set()
         for item in [chosen[0], *sorted(chosen[1:], key=lambda item: item.ordinal)]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from citewise.grounding.locks import opposite
+
 _UNIT = (
-    r"(?:\s?\\?%|\s?\$?\\times\$?|\s?×|\s?times\b|[xX]\b|[KMBT]\b"
-    r"|[\s-]?(?:percent(?:age points?)?|points?|fps|FPS|[GMKT]i?B|[mnuµ]?s\b|seconds?|minutes?"
-    r"|hours?|days?|weeks?|months?|years?|bits?|billion|million|thousand|trillion|[GTP]FLOPs?"
+    r"(?:\s?\\?%|\s?\$?\\times\$?|\s?×|\s?times\b|[xX]\b|[kKMBT]\b"
+    r"|[\s-]?(?:percent(?:age points?)?|points?|fps|FPS|[GMKT]i?B|[mnuµ]?s\b|secs?|seconds?"
+    r"|minutes?|hours?|days?|weeks?|months?|years?|bits?|billion|million|thousand|trillion|[GTP]FLOPs?"
     r"|Petaflops|[mk]?[WJ]|GPU hours)\b)?"
 )
 _NUMBER = r"(?:[$€£]\s?)?\d+(?:[.,]\d+)*"
@@ -27,8 +29,8 @@ _TIMES = r"[xX]$|×|times"
 _TIME = r"(?<![A-Za-z])[mnuµ]?s$|second|minute|hour|day|week|month|year"
 _SPEED = r"speed|fast|slow|accelerat|throughput|latency"
 _CUES = (
-    (r"percent|share|fraction|accura|\brate\b|reduc|\bsav", r"%|percent|points?$", True,
-     r"accura|reduc|decreas|sav|fewer|less|share|rate"),
+    (r"percent|share|fraction|accura|\brate\b|reduc|\bsav|\bcut|shrink|lower|drop",
+     r"%|percent|points?$", True, r"accura|reduc|decreas|sav|fewer|less|share|rate"),
     (r"speed-?up|faster|quicker|how many times|what factor|accelerat|slower", _TIMES, False,
      _SPEED),
     (r"\bfps\b|frames? per|how fast", rf"fps|FPS|{_TIMES}|{_TIME}", True, _SPEED),
@@ -39,14 +41,16 @@ _CUES = (
      rf"time|hours|within|{_SPEED}"),
     (r"ratio|factor|how (?:much )?(?:small|larg|bigg|great)", rf"{_TIMES}|%|percent", True,
      r"ratio|compress|small|larg|bigg|size"),
+    (r"\bcosts?\b|price|expensive", r"^[$€£]", False, r"cost|price|expens"),
     (r"energy|power", rf"[mk]?[WJ]$|%|percent|{_TIMES}", False, r"energy|power|consum|operations"),
 )  # fmt: skip
 """Words of a question, the units that may answer them, whether a bare number may as well, and words
 around a figure that speak of the same."""
 
 _COUNTED = re.compile(
-    r"\bhow many\s+((?:[\w-]+\s+){0,2}?[\w-]+?)s?(?=\s+(?:does|do|did|is|are|was|were|has|have|had"
-    r"|can|could|will|would|of|in|on|per|for|to|from|with|went|takes?|times)\b|[?,.]|$)",
+    r"\b(?:how many|number of|what number of)\s+((?:[\w-]+\s+){0,2}?[\w-]+)"
+    r"(?=\s+(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would|of|in|on|per|for|to"
+    r"|from|with|went|takes?|times|come|get)\b|[?,.]|$)",
     re.IGNORECASE,
 )
 _EMPTY = frozenset(
@@ -77,18 +81,23 @@ def figure_for(text: str, question: str) -> Figure | None:
     asked = {word.lower() for word in _WORD.findall(question)} - _EMPTY
     given = set(_DIGITS.findall(question))
     cues = [cue for cue in _CUES if re.search(cue[0], question, re.IGNORECASE)]
-    counted = _COUNTED.search(question)
-    # "how many times smaller" counts nothing.
-    thing = _stem(counted[1].split()[-1]) if counted else ""
-    thing = "" if thing in ("time", "percent", "percentage") else thing
+    thing = _stem(counted(question))
     bare_text = _MARKER.sub(lambda match: " " * len(match.group()), text)
     best: Figure | None = None
-    for match in _FIGURE.finditer(bare_text):
+    found_figures = list(_FIGURE.finditer(bare_text))
+    for at, match in enumerate(found_figures):
         figure = match.group().rstrip()
         if set(_DIGITS.findall(figure)) <= given:
             continue
-        before = bare_text[max(0, match.start() - _NEAR) : match.start()]
-        after = bare_text[match.end() : match.end() + _NEAR]
+        # What stands beyond another figure belongs rather to that one.
+        since = found_figures[at - 1].end() if at else 0
+        until = found_figures[at + 1].start() if at + 1 < len(found_figures) else len(bare_text)
+        before = bare_text[max(since, match.start() - _NEAR) : match.start()]
+        after = bare_text[match.end() : min(until, match.end() + _NEAR)]
+        follower = re.match(r"\s?([A-Za-z]{3,})", after)
+        if follower and any(opposite(follower[1].lower(), word) for word in asked):
+            # 'How much faster?' is not answered by '10x slower'.
+            continue
         if thing:
             # Up to the next figure: '100B parameters on 400 GPUs'.
             unit = re.split(r"\d", figure)[-1]
@@ -105,14 +114,32 @@ def figure_for(text: str, question: str) -> Figure | None:
         else:
             fits = False
         around = f"{before} {after}"
-        near = len(asked & {word.lower() for word in _WORD.findall(around)})
-        near += any(re.search(same, around, re.IGNORECASE) for _, _, _, same in cues)
+        wide = bare_text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+        near = sum(
+            len(asked & {word.lower() for word in _WORD.findall(part)}) for part in (around, wide)
+        )
+        # Not in a name: 'FastLantern runs at 8 fps' does not speak of speed.
+        near += any(re.search(same, around) for _, _, _, same in cues)
+        # 'With 8 GPUs': the figure beside that of the question.
+        beside = _DIGITS.findall(bare_text[match.end() : until + _NEAR])[:1]
+        near += 3 * bool(given & set(beside))
         # A percentage or a factor may be of anything.
         fits = fits and (near > 0 or bool(thing))
         found = Figure(match.start(), match.start() + len(figure), fits, near)
         if (fits or near) and (best is None or (fits, near) > (best.fits, best.near)):
             best = found
     return best
+
+
+def counted(question: str) -> str:
+    """What a question wants to have counted ('GPUs' in 'How many GPUs ...?'), or nothing."""
+    match = _COUNTED.search(question)
+    words = match[1].split() if match else [""]
+    # "How many times smaller" counts nothing.
+    if _stem(words[-1]) in ("time", "percent", "percentage"):
+        return ""
+    # 'How many test cases come with it?'
+    return next((word for word in reversed(words) if word.endswith("s")), words[-1])
 
 
 def in_bold(text: str, figure: Figure) -> str:
