@@ -16,6 +16,7 @@ from citewise.backends.extractive import is_hollow, part_of_abstract, says_where
 from citewise.backends.figures import counted
 from citewise.grounding.abstention import Features
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
+from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
 from citewise.library.orders import joined
 from citewise.library.papers import SentenceRow
@@ -265,7 +266,7 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
 
 
 def _answered(
-    question: Question, titles: Sequence[str], abstracts: Sequence[str], unknown: float
+    question: Question, titles: Sequence[str], abstracts: Sequence[str], terms: _Terms
 ) -> float:
     """The model's greatest probability that one of the best papers answers the question.
 
@@ -273,7 +274,10 @@ def _answered(
     mentions what they ask about: of two medicines that none names there is nothing to compare.
     """
     if question.kind in SEVERAL:
-        return SEVERAL_ANSWER if unknown < _MOSTLY_UNKNOWN else 0.0
+        # Everyday words say nothing: few papers hold few of them.
+        common = background().frequency
+        named = any(stem(word.lower()) not in common for word in terms.unknown)
+        return 0.0 if named and terms.unknown_weight >= _MOSTLY_UNKNOWN else SEVERAL_ANSWER
     asked = spelled_out(question.standalone)
     best = list(zip(titles, abstracts, strict=True))[:READ_FOR_ANSWER]
     pairs = [(asked, passage_for(asked, title, abstract)) for title, abstract in best]
@@ -414,7 +418,7 @@ def select_evidence(
         unknown=terms.unknown_weight,
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
-        answered=_answered(question, titles, abstracts, terms.unknown_weight),
+        answered=_answered(question, titles, abstracts, terms),
     )
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 
