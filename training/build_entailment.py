@@ -1,7 +1,9 @@
 """Builds the entailment model that citewise ships, from a checkpoint of train_entailment.py.
 
     pip install onnx safetensors numpy onnxruntime tokenizers
-    python training/build_entailment.py CHECKPOINT.safetensors [--measure PAIRS.jsonl]
+    python training/build_entailment.py CHECKPOINT.safetensors... [--measure PAIRS.jsonl]
+
+Of several checkpoints the mean is built (Wortsman et al. 2022, arXiv:2203.05482).
 
 The graph is written node by node with ``onnx``, in eight bits as the sentence encoder is; the
 tokenizer is the encoder's own. The same checkpoint gives the same bytes. ``--measure`` builds the
@@ -13,7 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,13 @@ def published_names(state: Mapping[str, Array]) -> dict[str, Array]:
             ):
                 named[f"{at}{theirs}.{end}"] = state[f"layers.{layer}.{ours}.{end}"]
     return named
+
+
+def mean_of(checkpoints: Sequence[Path]) -> dict[str, Array]:
+    """The mean of the checkpoints' weights, under their names there."""
+    states = [safetensors.numpy.load_file(path) for path in checkpoints]
+    share = np.float32(1 / len(states))
+    return {name: sum(state[name] * share for state in states) for name in states[0]}
 
 
 def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
@@ -129,11 +138,11 @@ def measure(exact: bytes, small: bytes, rows: Path) -> None:
 def main() -> None:
     """Builds and writes the model, or measures it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--measure", type=Path, metavar="PAIRS")
     options = parser.parse_args()
-    weights = published_names(safetensors.numpy.load_file(options.checkpoint))
+    weights = published_names(mean_of(options.checkpoints))
     content = build(weights, "tokens")
     if options.measure:
         measure(build(weights, "fp32"), content, options.measure)
@@ -141,8 +150,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "model.onnx").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    source = hashlib.sha256(options.checkpoint.read_bytes()).hexdigest()
-    sums = {"weights": source, "files": {"model.onnx": digest}}
+    sources = [hashlib.sha256(path.read_bytes()).hexdigest() for path in options.checkpoints]
+    sums = {"weights": sources, "files": {"model.onnx": digest}}
     (options.out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", "utf-8")
     print(f"model.onnx: {len(content):,} bytes, sha256 {digest}")
 

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 
 from citewise.types import QuestionKind
 
-ANSWERABLE = 0.2
+ANSWERABLE = 0.15
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.08,
-    "cosine": 1.26,
-    "passage": 1.17,
-    "covered": 0.5,
-    "covered_by_paper": -0.5,
-    "unknown": 0.32,
-    "names": 1.9,
-    "wanted": 0.98,
-    "answered": 5.31,
+    "bias": -7.28,
+    "cosine": 1.03,
+    "passage": 0.88,
+    "covered": 0.7,
+    "covered_by_paper": -0.57,
+    "unknown": 0.56,
+    "names": 2.25,
+    "wanted": 1.0,
+    "answered": 5.38,
 }
 
 
