@@ -17,15 +17,15 @@ ANSWERABLE = 0.15
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.28,
-    "cosine": 1.03,
-    "passage": 0.88,
-    "covered": 0.7,
-    "covered_by_paper": -0.57,
-    "unknown": 0.56,
-    "names": 2.25,
-    "wanted": 1.0,
-    "answered": 5.38,
+    "bias": -7.47,
+    "cosine": 1.11,
+    "passage": 0.89,
+    "covered": 0.55,
+    "covered_by_paper": -0.44,
+    "unknown": 0.53,
+    "names": 2.23,
+    "wanted": 1.19,
+    "answered": 5.33,
 }
 
 
