@@ -61,7 +61,7 @@ def mean_of(checkpoints: Sequence[Path]) -> dict[str, Array]:
     """The mean of the checkpoints' weights, under their names there."""
     states = [safetensors.numpy.load_file(path) for path in checkpoints]
     share = np.float32(1 / len(states))
-    return {name: sum(state[name] * share for state in states) for name in states[0]}
+    return {name: np.sum([s[name] * share for s in states], axis=0) for name in states[0]}
 
 
 def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
