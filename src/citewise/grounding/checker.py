@@ -52,7 +52,7 @@ class Parameters:
     claim was changed, not reworded."""
     supported: float = 0.39
     """Least probability of the verdict ``supported``."""
-    partly: float = 0.21
+    partly: float = 0.23
     """Least probability of the verdict ``partly``."""
     verbatim: float = 0.99
     """Probability of a claim that stands word for word in the cited words."""
