@@ -96,6 +96,16 @@ def test_a_few_words_want_an_overview_and_one_paper_is_none(sample_library: Libr
     assert understand("Tell me about Falcon", (), sample_library).kind is QuestionKind.HOW
 
 
+def test_what_is_out_there_is_a_frame(sample_library: Library) -> None:
+    for asked in (
+        "cache compression, what's out there?",
+        "What is out there on cache compression?",
+    ):
+        question = understand(asked, (), sample_library)
+        assert question.kind is QuestionKind.OVERVIEW
+        assert matter_of(question).rstrip("?") == "cache compression"
+
+
 @pytest.mark.parametrize(
     ("question", "leans"),
     [

@@ -118,8 +118,8 @@ _OVERVIEW = re.compile(
     r"^(?:sketch|outline|survey|review)\b|\b(?:overview|survey of|summar(?:y|ise|ize)"
     r"|state of the art|the state of"
     r"|(?:main|key|big) (?:ideas|approaches|ways|lines|directions|findings)|what is known"
-    r"|(?:broad|big) picture|in a nutshell|tell me about|(?:what is|what's) going on|state of"
-    r" (?:play|knowledge|research)|what do we know|what (?:\w+ ){0,6}(?:has"
+    r"|(?:broad|big) picture|in a nutshell|tell me about|(?:what is|what's) (?:going on|out there)"
+    r"|state of (?:play|knowledge|research)|what do we know|what (?:\w+ ){0,6}(?:has"
     r"|have) been (?:done|tried|proposed|reported|found|shown|made|developed)"
     r"|research (?:is there )?(?:on|about)|(?:ways|approaches|techniques|tricks|designs"
     r"|architectures|limits|ideas|causes|reasons|solutions) (?:to|of|for|are there|exist|have been)"
@@ -146,6 +146,12 @@ _LEANING = re.compile(
     r"|\bthe two\b",
     re.IGNORECASE,
 )
+_OF_ITSELF = re.compile(
+    r"(?<!\bthan )(?<!\bwith )(?<!\bto )(?<!\band )(?<!\bor )(?<!\bon )(?<!\bfor )(?<!\bagainst )"
+    r"\b(?:it|its|itself|they|their|them)$",
+    re.IGNORECASE,
+)
+"""A pronoun that may mean what its own question names before it; not that of 'faster than it'."""
 _PRONOUN_ONE = re.compile(
     r"\b(?:that|this|the) (?:one|paper|method|model|approach|system|work|framework|technique"
     r"|latter|first|former)\b|\b(?:it|they|this|that)\b(?! (?:is|was) (?:known|possible|true))",
@@ -207,8 +213,9 @@ _FRAME = re.compile(
     r"|differences?|state) (?:of|on|between)|(?:art|play|knowledge)(?= (?:in|of|on|for)\b|:)"
     r"|which|what|what's|who|how|how many|many|do|does|did|is|are|there|has|have|been|we|people"
     r"|researchers|authors|papers?|works?|stud(?:y|ies)|articles?|research|literature|methods?"
-    r"|approaches|techniques|ways|tricks|ideas|known|know|going|done|tried|proposed|say|exist"
-    r"|deal(?:s|ing)?|look(?:s|ing)? (?=at)|treat|address|discuss|concern|that|between|at|of|on"
+    r"|approaches|techniques|ways|tricks|ideas|known|know|going|out(?= there)|done|tried|proposed"
+    r"|say|exist|deal(?:s|ing)?|look(?:s|ing)? (?=at)|treat|address|discuss|concern|that|between"
+    r"|at|of|on"
     r"|about|in|for|to|with|behind)\b[,:]?\s+)+",
     re.IGNORECASE,
 )
@@ -216,7 +223,8 @@ _FRAME = re.compile(
 _TAIL = re.compile(
     r"[\s,:;–-]*\b(?:please|in a nutshell|side by side|an? (?:short |brief )?overview"
     r"|(?:list|name) them|(?:in|across) (?:here|the library|th(?:is|ese) (?:library|papers))"
-    r"|(?:which|what) \w+ (?:exist|are there|have been proposed))[\s.?!]*$",
+    r"|(?:which|what) \w+ (?:exist|are there|have been proposed)"
+    r"|(?:what is|what's) (?:going on|out there))[\s.?!]*$",
     re.IGNORECASE,
 )
 _LONGEST_TOPIC = 7
@@ -441,10 +449,13 @@ def understand(
 def _turns_away(text: str, focus: Sequence[Paper], library: Library) -> bool:
     """Whether a question names something that papers here have, but none of those in focus.
 
-    'How fast is FastDepth?' after a talk about energy is about another paper.
+    'How fast is FastDepth?' after a talk about energy is about another paper, and in 'what does
+    FastDepth use, and how fast is it?' the pronoun is its.
     """
-    if _LEANING.search(text):
+    leaning = _LEANING.search(text)
+    if leaning and not _OF_ITSELF.search(text[: leaning.end()]):
         return False
+    text = text[: leaning.start()] if leaning else text
     table = background().frequency
     words = [
         word for at, word in enumerate(_WORD.findall(text))
