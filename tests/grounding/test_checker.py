@@ -197,6 +197,17 @@ def test_title_holds_names_and_numbers() -> None:
     assert check(claim, words, context="FlashDraft-2: Decoding without drafts").supported
 
 
+def test_what_a_paper_does_is_not_said_of_another() -> None:
+    words = "We present recursive decoding, a method that samples tokens without replacement."
+    claim = (
+        "FlashDraft-2 presents recursive decoding, a method that samples tokens without "
+        "replacement."
+    )
+    assert check(claim, words).supported
+    assert check(claim, words, context="FlashDraft-2: Recursive decoding").supported
+    assert not check(claim, words, context="Recursive decoding of tokens").supported
+
+
 @pytest.mark.parametrize("evidence", ["", "   ", [], ["", " "]])
 def test_nothing_cited_backs_nothing(evidence: str | list[str]) -> None:
     result = check("Any claim.", evidence)

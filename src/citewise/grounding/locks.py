@@ -558,10 +558,10 @@ def _names(
     for name, sentence in asked:
         if cited.holds(name, sentence) or given.holds(name, sentence):
             continue
-        if name.start == 0 and name.end < len(sentence.tokens):
+        if not context and name.start == 0 and name.end < len(sentence.tokens):
             verb = sentence.tokens[name.end].lower
             if verb in _REPORTING and any(t.lower in _SELF for s in aligned for t in s.tokens):
-                # 'X presents ...' for 'This paper presents ...': the answer names the paper.
+                # 'X presents ...' for 'This paper presents ...', and nobody said which paper.
                 continue
         broken.append(Broken("name", f"{name.text} is not named in the cited words", True))
     return broken
