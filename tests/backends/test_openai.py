@@ -24,7 +24,12 @@ from citewise.types import Usage
 KEY = "SECRET-MARK-c0ffee"
 TURNS = (ChatTurn("system", "Be short."), ChatTurn("user", "What is halved?"))
 ANSWER = "Lantern halves the memory of the cache [1]."
-SHORT = Limits(connect_s=1.0, silence_s=0.4, total_s=3.0)
+PATIENT = Limits(connect_s=20.0, silence_s=20.0, total_s=60.0)
+"""Of tests in which nothing is to take too long: a busy machine may stall for seconds."""
+SHORT = Limits(connect_s=20.0, silence_s=0.4, total_s=60.0)
+"""Of tests in which a silence is to end the reply before it has begun."""
+PAUSE = replace(SHORT, silence_s=2.0)
+"""The same after something came: it must come in time on a busy machine too."""
 COST = Usage(120, 34, 1)
 
 Serve = Callable[..., OpenAIServer]
@@ -33,7 +38,7 @@ Serve = Callable[..., OpenAIServer]
 def ask(
     server: OpenAIServer,
     *,
-    limits: Limits = SHORT,
+    limits: Limits = PATIENT,
     waits: list[float] | None = None,
     key: str | None = KEY,
 ) -> tuple[list[str], Usage | None, BackendError | None]:
@@ -68,7 +73,7 @@ def test_streamed_reply_comes_piece_by_piece_with_its_cost(serve: Serve) -> None
 
 def test_first_piece_arrives_while_the_server_still_writes(serve: Serve) -> None:
     server = serve(servers.then_silence("Lantern halves", seconds=30))
-    chat = OpenAIChat("small", server.url, limits=replace(SHORT, silence_s=20))
+    chat = OpenAIChat("small", server.url, limits=PATIENT)
     reply = chat.stream(TURNS, max_tokens=50)
     begun = time.monotonic()
     assert next(reply) == "Lantern"
@@ -86,7 +91,7 @@ def test_reply_can_be_asked_for_in_one_piece(serve: Serve) -> None:
         streams = exchange.request.body["stream"]
         (servers.streamed("streamed") if streams else servers.plain(ANSWER))(exchange)
 
-    chat = OpenAIChat("small", serve(behave).url, limits=SHORT, streamed=False)
+    chat = OpenAIChat("small", serve(behave).url, limits=PATIENT, streamed=False)
     assert list(chat.stream(TURNS, max_tokens=50)) == [ANSWER]
 
 
@@ -150,7 +155,7 @@ def test_retry_after_is_obeyed(serve: Serve) -> None:
 def test_retry_after_beyond_the_ceiling_is_not_waited_for(serve: Serve) -> None:
     waits: list[float] = []
     server = serve(servers.failing(429, headers={"Retry-After": "3600"}))
-    _, _, error = ask(server, waits=waits, limits=replace(SHORT, total_s=60))
+    _, _, error = ask(server, waits=waits, limits=PATIENT)
     assert waits == []
     assert len(server.requests) == 1
     assert "3600 s" in str(error)
@@ -166,14 +171,14 @@ def test_account_without_credit_is_not_tried_again(serve: Serve) -> None:
 @pytest.mark.parametrize("behaviour", [servers.silence(), servers.only_comments()])
 def test_silence_is_a_timeout(serve: Serve, behaviour: Behaviour) -> None:
     begun = time.monotonic()
-    _, _, error = ask(serve(behaviour))
+    _, _, error = ask(serve(behaviour), limits=SHORT)
     assert isinstance(error, BackendTimeoutError)
     assert "0.4 s" in str(error)
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 15
 
 
 def test_silence_after_the_first_words_keeps_them(serve: Serve) -> None:
-    pieces, _, error = ask(serve(servers.then_silence("Lantern halves")))
+    pieces, _, error = ask(serve(servers.then_silence("Lantern halves")), limits=PAUSE)
     assert "".join(pieces) == "Lantern halves"
     assert isinstance(error, AnswerCutError)
 
@@ -183,34 +188,34 @@ def test_silence_after_the_last_word_loses_nothing(serve: Serve) -> None:
         exchange.head(200, "text/event-stream")
         exchange.send(servers.event(ANSWER))
         exchange.send(servers.event(finish="stop"))
-        exchange.wait(10)
+        exchange.wait(30)
 
-    pieces, _, error = ask(serve(behave))
+    pieces, _, error = ask(serve(behave), limits=PAUSE)
     assert ("".join(pieces), error) == (ANSWER, None)
 
 
 def test_slow_reader_is_not_a_slow_server(serve: Serve) -> None:
     server = serve(servers.streamed(ANSWER))
-    chat = OpenAIChat("small", server.url, limits=SHORT)
+    chat = OpenAIChat("small", server.url, limits=PAUSE)
     reply = chat.stream(TURNS, max_tokens=50)
     text = next(reply)
-    time.sleep(0.6)
+    time.sleep(PAUSE.silence_s * 1.5)
     assert text + "".join(reply) == ANSWER
 
 
 def test_whole_answer_has_a_ceiling_of_time(serve: Serve) -> None:
     begun = time.monotonic()
-    limits = replace(SHORT, total_s=0.5)
+    limits = replace(PATIENT, total_s=2.0)
     pieces, _, error = ask(serve(servers.endless(every=0.02)), limits=limits)
     assert pieces
     assert isinstance(error, AnswerCutError)
-    assert time.monotonic() - begun < 2.5
+    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize("behaviour", [servers.endless(), servers.endless_line()])
 def test_endless_response_is_stopped_by_its_size(serve: Serve, behaviour: Behaviour) -> None:
     server = serve(behaviour)
-    _, _, error = ask(server, limits=replace(SHORT, total_s=60, max_bytes=200_000))
+    _, _, error = ask(server, limits=replace(PATIENT, max_bytes=200_000))
     assert isinstance(error, BackendUnavailableError)
     assert "200000 bytes" in str(error)
     assert server.hung_up.wait(5)
@@ -221,7 +226,7 @@ def test_endless_error_page_is_not_read_to_its_end(serve: Serve) -> None:
     begun = time.monotonic()
     _, _, error = ask(server)
     assert isinstance(error, BackendUnavailableError)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert server.hung_up.wait(5)
 
 
@@ -264,7 +269,7 @@ def test_reply_cut_by_its_token_limit_says_so(serve: Serve) -> None:
 
 def test_tokens_of_a_reply_can_be_set(serve: Serve) -> None:
     server = serve(ANSWER)
-    chat = OpenAIChat("small", server.url, limits=replace(SHORT, max_tokens=4321))
+    chat = OpenAIChat("small", server.url, limits=replace(PATIENT, max_tokens=4321))
     assert "".join(chat.stream(TURNS, max_tokens=50)) == ANSWER
     assert server.requests[0].body["max_tokens"] == 4321
 
@@ -303,7 +308,7 @@ def test_web_page_instead_of_an_api_is_recognised(serve: Serve) -> None:
 @pytest.mark.parametrize("parameter", ["stream_options", "max_tokens", "temperature"])
 def test_refused_parameter_is_left_out_and_remembered(serve: Serve, parameter: str) -> None:
     server = serve(servers.refusing(parameter, servers.streamed(ANSWER)))
-    chat = OpenAIChat("small", server.url, limits=SHORT)
+    chat = OpenAIChat("small", server.url, limits=PATIENT)
     for _ in range(2):
         assert "".join(chat.stream(TURNS, max_tokens=50)) == ANSWER
     assert len(server.requests) == 3
@@ -327,7 +332,7 @@ def test_refusal_for_another_reason_does_not_loop(serve: Serve) -> None:
 
 def test_closing_the_reply_hangs_up(serve: Serve) -> None:
     server = serve(servers.endless(every=0.01))
-    chat = OpenAIChat("small", server.url, limits=replace(SHORT, total_s=60))
+    chat = OpenAIChat("small", server.url, limits=PATIENT)
     reply = chat.stream(TURNS, max_tokens=50)
     next(reply)
     reply.close()
@@ -338,7 +343,7 @@ def test_nothing_listening_is_said_with_its_address(serve: Serve) -> None:
     server = serve()
     url = server.url
     server.__exit__()
-    chat = OpenAIChat("small", url, limits=SHORT, sleep=lambda _: None)
+    chat = OpenAIChat("small", url, limits=PATIENT, sleep=lambda _: None)
     with pytest.raises(BackendUnavailableError, match="is the server running") as raised:
         list(chat.stream(TURNS, max_tokens=50))
     assert url in str(raised.value)
@@ -347,7 +352,7 @@ def test_nothing_listening_is_said_with_its_address(serve: Serve) -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/v1", "http://[::1", "http://"])
 def test_address_that_is_none_is_a_plain_message(url: str) -> None:
-    chat = OpenAIChat("small", url, limits=SHORT, sleep=lambda _: None)
+    chat = OpenAIChat("small", url, limits=PATIENT, sleep=lambda _: None)
     with pytest.raises(BackendUnavailableError):
         list(chat.stream(TURNS, max_tokens=50))
 
@@ -390,7 +395,7 @@ def test_malformed_key_is_refused_without_showing_it(key: str) -> None:
         servers.raw(KEY.encode(), kind="application/json"),
         servers.redirecting(f"http://{KEY}:{KEY}@127.0.0.1:1/{KEY}"),
         servers.half("Lantern"),
-        servers.silence(),
+        servers.silence(1.0),
     ],
 )
 def test_key_is_in_no_message_and_no_log(
@@ -410,7 +415,7 @@ def test_key_is_in_no_message_and_no_log(
 
 def test_twenty_at_once_keep_their_answers_apart(serve: Serve) -> None:
     server = serve(servers.replying(lambda seen: f"reply to {seen.last_user_turn}"))
-    chat = OpenAIChat("small", server.url, limits=replace(SHORT, silence_s=20, total_s=60))
+    chat = OpenAIChat("small", server.url, limits=PATIENT)
     replies: dict[int, str] = {}
 
     def one(number: int) -> None:

@@ -275,7 +275,7 @@ def test_a_megabyte_takes_bounded_time() -> None:
 
 def seconds_for(unit: str, length: int) -> float:
     text = (unit * (length // len(unit) + 1))[:length]
-    start = time.perf_counter()
+    start = time.process_time()  # other work on the machine doesn't count
     check("GPT-4 is not 5x faster than a slower model, up to 70%.", text)
     check(text, "GPT-4 is not 5x faster.")
-    return time.perf_counter() - start
+    return time.process_time() - start

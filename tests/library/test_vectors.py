@@ -105,7 +105,7 @@ def test_closing_lets_go_of_the_files_and_a_folder_can_be_made_anew(tmp_path: Pa
         index.search(unit_vectors(1)[0], 1)
         index.close()
         # Chroma's engine closes its files in a thread of its own.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while held := [name for name in open_files() if str(folder) in name]:
             assert time.monotonic() < deadline, held
             time.sleep(0.02)

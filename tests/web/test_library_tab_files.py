@@ -51,7 +51,7 @@ def adding(shelf: Library) -> Iterator[Adding]:
 
 
 def wait_for(adding: Adding, number: int) -> Job:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while adding.job is None or adding.job.number < number or adding.job.going:
         assert time.monotonic() < deadline, adding.job
         time.sleep(0.02)
@@ -162,7 +162,7 @@ def test_files_go_in_and_papers_come_out(served: tuple[str, Library]) -> None:
     assert (status, json.loads(said)) == (200, {"received": len(large)})
     status, said = post(f"{url}/papers/begin?lot={LOT}")
     assert status == 200
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(library) < 700 and time.monotonic() < deadline:
         time.sleep(0.05)
 
