@@ -111,7 +111,7 @@ def filling(
             with Library.open(aside / "library", embedder=encoder) as library:
                 (aside / "report").write_bytes(pickle.dumps(library.ingest(CORPUS)))
             aside.rename(filled)
-    report: IngestReport = pickle.loads((filled / "report").read_bytes())  # noqa: S301 - ours
+    report: IngestReport = pickle.loads((filled / "report").read_bytes())  # noqa: S301 - of this run
     folder = tmp_path_factory.mktemp("sample") / "library"
     shutil.copytree(filled / "library", folder)
     with Library.open(folder, embedder=encoder) as library:

@@ -20,7 +20,7 @@ import gzip
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -241,14 +241,15 @@ def shorten(sentence: str, rng: random.Random) -> str | None:
     return rng.choice(options) if options else None
 
 
+def written(files: str) -> list[dict[str, Any]]:
+    """The lines of the files of training/written with such names, in order."""
+    return [item for path in sorted(WRITTEN.glob(files)) for item in records(path)]
+
+
 def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Claims and questions written by hand over abstracts; each also beside another abstract."""
-    items = [
-        json.loads(line)
-        for path in sorted(WRITTEN.glob("w*.jsonl"))
-        for line in path.read_text("utf-8").splitlines()
-    ]
-    found = {i: (title, text) for i, title, text in abstracts_of(data, {i["id"] for i in items})}
+    items = written("w*.jsonl")
+    found = abstracts_of(data, items)
     texts = {ident: text for ident, (_, text) in found.items()}
     items = [item for item in items if item["id"] in texts]
     if not items:
@@ -271,21 +272,15 @@ def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
 
 def evidence_rows() -> Iterator[Row]:
     """Claims written over one to three sentences of biomedical abstracts, beside these alone."""
-    for path in sorted(WRITTEN.glob("h*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            item = json.loads(line)
-            for key, label in SHORT.items():
-                yield Row("claim", item[key], item["e"], label, f"short-{key}", item["id"])
+    for item in written("h*.jsonl"):
+        for key, label in SHORT.items():
+            yield Row("claim", item[key], item["e"], label, f"short-{key}", item["id"])
 
 
 def terse_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Questions as people type them, beside their abstract; one also beside a similar abstract."""
-    items = [
-        json.loads(line)
-        for path in sorted(WRITTEN.glob("t*.jsonl"))
-        for line in path.read_text("utf-8").splitlines()
-    ]
-    found = {i: (title, text) for i, title, text in abstracts_of(data, {i["id"] for i in items})}
+    items = written("t*.jsonl")
+    found = abstracts_of(data, items)
     others = nearest_others([found[item["id"]][1][:300] for item in items], 5)
     for place, item in enumerate(items):
         title, text = found[item["id"]]
@@ -297,9 +292,8 @@ def terse_rows(data: Path, rng: random.Random) -> Iterator[Row]:
 
 def number_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Questions for a figure, written by hand: those the abstract answers and those it does not."""
-    lines = (WRITTEN / "numbers.jsonl").read_text("utf-8").splitlines()
-    items = [json.loads(line) for line in lines]
-    found = {i: (title, text) for i, title, text in abstracts_of(data, {i["id"] for i in items})}
+    items = written("numbers.jsonl")
+    found = abstracts_of(data, items)
     others = nearest_others([found[item["id"]][1][:300] for item in items], 5)
     for place, item in enumerate(items):
         title, text = found[item["id"]]
@@ -312,20 +306,23 @@ def number_rows(data: Path, rng: random.Random) -> Iterator[Row]:
         yield question(asked, away, 0, "written-other", item["id"], stranger)
 
 
-def abstracts_of(data: Path, ids: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Id, title (empty for PubMedQA) and abstract of these papers, from the public sets."""
+def abstracts_of(data: Path, items: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Title (empty for PubMedQA) and abstract of the papers that items are about, by their id."""
+    ids = {item["id"] for item in items}
+    return {ident: (title, text) for ident, title, text in _papers(data) if ident in ids}
+
+
+def _papers(data: Path) -> Iterator[tuple[str, str, str]]:
+    """Id, title and abstract of every paper of the public sets."""
     with gzip.open(data / "arxiv/papers-112k.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
             paper = json.loads(line)
-            if f"arxiv:{paper['_id']}" in ids:
-                yield f"arxiv:{paper['_id']}", paper["title"], paper["text"]
+            yield f"arxiv:{paper['_id']}", paper["title"], paper["text"]
     for paper in records(data / "scifact/corpus.jsonl"):
-        if f"scifact:{paper['_id']}" in ids:
-            yield f"scifact:{paper['_id']}", str(paper["title"]), str(paper["text"])
+        yield f"scifact:{paper['_id']}", str(paper["title"]), str(paper["text"])
     for item in records(data / "pubmedqa/pqal.jsonl"):
-        if f"pubmedqa:{item['_id']}" in ids:
-            text = " ".join(str(c) for c in item["contexts"])  # type: ignore[attr-defined]
-            yield f"pubmedqa:{item['_id']}", "", text
+        text = " ".join(str(c) for c in item["contexts"])  # type: ignore[attr-defined]
+        yield f"pubmedqa:{item['_id']}", "", text
 
 
 def write(rows: Iterable[Row], out: Path) -> int:

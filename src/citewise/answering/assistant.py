@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from citewise.answering import deep
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import Selection, names_first, select_evidence
-from citewise.answering.question import matter_of, understand
+from citewise.answering.question import WIDE, matter_of, understand
 from citewise.answering.revising import Draft
 from citewise.answering.wishes import authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
@@ -380,8 +380,8 @@ class Assistant:
             return Gathered(
                 question, found.hits, found.selection, (*notes, *found.notes), found.parts
             )
-        wide = question.kind in (QuestionKind.LIST, QuestionKind.OVERVIEW)
-        hits = search(question, (_PAPERS_WIDE if wide else _PAPERS)[effort])
+        papers = _PAPERS_WIDE if question.kind in WIDE else _PAPERS
+        hits = search(question, papers[effort])
         selection = select_evidence(
             question, hits, self.library, most=most, most_per_paper=_PER_PAPER
         )

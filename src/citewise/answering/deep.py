@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from citewise.answering.evidence import Selection, select_evidence
-from citewise.answering.question import kind_of, leans_on_history
+from citewise.answering.question import SEVERAL, WIDE, kind_of, leans_on_history
 from citewise.backends.base import Backend, Splitter, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.grounding.abstention import ANSWERABLE, answerability
@@ -40,7 +40,6 @@ its own (sides of a comparison, joined questions)."""
 _ASPECT_SCORE = 0.5
 """The same where the parts only widen the search (overviews, lists)."""
 
-_WIDE = (QuestionKind.OVERVIEW, QuestionKind.LIST)
 _JOINT = re.compile(
     r"[?.!]\s+(?=\S+\s)|[,;]?\s+and\s+(?=(?:how|what|which|why|when|where|who|whom|whose|by (?:how"
     r"|what)|does|do|did|is|are|was|were|can|could|has|have)\b)",
@@ -181,12 +180,12 @@ class PartByPart(ExtractiveBackend):
 
 def are_joined(question: Question) -> bool:
     """Whether the parts of a question are questions of their own, each to be answered."""
-    return question.kind not in (QuestionKind.COMPARISON, *_WIDE)
+    return question.kind not in SEVERAL
 
 
 def is_simple(question: Question) -> bool:
     """Whether a question asks for one thing: nothing in it is joined, compared or surveyed."""
-    if question.kind in (QuestionKind.COMPARISON, *_WIDE):
+    if question.kind in SEVERAL:
         return False
     return _SEVERAL.search(question.standalone) is None and not _joined(question.standalone)
 
@@ -205,7 +204,7 @@ def split(question: Question) -> tuple[str, ...]:
     """Sub-questions by rule: two to four, or none when the question is one."""
     text = question.standalone.strip()
     parts = _joined(text)
-    if not parts and question.kind in _WIDE:
+    if not parts and question.kind in WIDE:
         parts = _enumerated(text)
         if not parts and question.kind is QuestionKind.OVERVIEW:
             parts = _aspects(text)
@@ -230,7 +229,7 @@ def gather(question: Question, parts: Sequence[str], search: Search, library: Li
         if part.weak:
             part = _look_again(part, search, library, notes)
         searched.append(part)
-    share = _ASPECT_SCORE if question.kind in _WIDE else _OWN_SCORE
+    share = _ASPECT_SCORE if question.kind in WIDE else _OWN_SCORE
     hits = _merged_hits(search(question, papers), searched, share)
     whole = select_evidence(question, hits, library, most=most, most_per_paper=most_per_paper)
     evidence = _merged(whole.evidence, searched, question, hits)
@@ -392,7 +391,7 @@ def _merged(
             if item.paper.id not in ranks:
                 continue
             known = merged.get(place)
-            if question.kind in _WIDE:
+            if question.kind in WIDE:
                 # It fits one aspect; how far it answers the question was judged for all alike.
                 score = (
                     known.score if known else min((i.score for i in merged.values()), default=0.0)
@@ -422,7 +421,7 @@ def _disagreements(answers: Sequence[Sequence[Evidence]]) -> Iterator[str]:
 
 def rivals(question: Question, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
     """Two of the best sentences, of two papers, that ``disagree``; none for lists and the like."""
-    if question.kind in (QuestionKind.COMPARISON, *_WIDE) or not evidence:
+    if question.kind in SEVERAL or not evidence:
         return ()
     near = [item for item in evidence if item.score >= evidence[0].score * _NEAR_THE_BEST]
     pairs = combinations(near[:_RIVALS_AMONG], 2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.answering.question import SEVERAL, matter_of
+from citewise.answering.question import SEVERAL, WIDE, matter_of
 from citewise.backends.definition import defines
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
 from citewise.backends.figures import counted
@@ -162,18 +162,21 @@ def _question_terms(text: str, library: Library) -> _Terms:
     )
 
 
-def _wanted_form(sentence: str, question: Question) -> bool:
-    """Whether a sentence has the form that the kind of question wants."""
-    kind = question.kind
-    if kind is QuestionKind.NUMBER:
-        return bool(_FIGURE.search(sentence))
-    if kind is QuestionKind.DEFINITION:
-        return defines(sentence, question.standalone) or bool(_PROPOSAL.search(sentence))
-    if kind in (QuestionKind.OVERVIEW, QuestionKind.LIST):
-        return bool(_PROPOSAL.search(sentence))
-    if kind is QuestionKind.COMPARISON:
-        return bool(_RESULT.search(sentence))
-    return False
+_FORMS = {
+    QuestionKind.NUMBER: _FIGURE,
+    QuestionKind.DEFINITION: _PROPOSAL,
+    QuestionKind.COMPARISON: _RESULT,
+    **dict.fromkeys(WIDE, _PROPOSAL),
+}
+"""The form of a sentence that a kind of question wants."""
+
+
+def _form_bonus(sentence: str, question: Question) -> float:
+    """What a sentence gains by having the form that the kind of question wants."""
+    if question.kind is QuestionKind.DEFINITION and defines(sentence, question.standalone):
+        return KIND_BONUS + DEFINITION_BONUS
+    form = _FORMS.get(question.kind)
+    return KIND_BONUS if form and form.search(sentence) else 0.0
 
 
 def _spread(scores: Sequence[float]) -> list[float]:
@@ -363,10 +366,7 @@ def select_evidence(
                 + WORDS_WEIGHT * (own_share * own + (1 - own_share) * shared)
                 + PAPER_WEIGHT * paper_score
             )
-            if _wanted_form(span.text, question):
-                score += KIND_BONUS
-            if question.kind is QuestionKind.DEFINITION and defines(span.text, question.standalone):
-                score += DEFINITION_BONUS
+            score += _form_bonus(span.text, question)
             found = part_of_abstract(span.text) if several else None
             if ordinal < own_work or found is False:
                 score -= BACKGROUND_PENALTY[several]

@@ -215,8 +215,7 @@ _FRAME = re.compile(
     r"|researchers|authors|papers?|works?|stud(?:y|ies)|articles?|research|literature|methods?"
     r"|approaches|techniques|ways|tricks|ideas|known|know|going|out(?= there)|done|tried|proposed"
     r"|say|exist|deal(?:s|ing)?|look(?:s|ing)? (?=at)|treat|address|discuss|concern|that|between"
-    r"|at|of|on"
-    r"|about|in|for|to|with|behind)\b[,:]?\s+)+",
+    r"|at|of|on|about|in|for|to|with|behind)\b[,:]?\s+)+",
     re.IGNORECASE,
 )
 """How a question for several papers begins before it comes to its matter."""
@@ -234,7 +233,9 @@ _ASKS = re.compile(
     r"|^(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should|may)\b",
     re.IGNORECASE,
 )
-SEVERAL = (QuestionKind.LIST, QuestionKind.OVERVIEW, QuestionKind.COMPARISON)
+WIDE = (QuestionKind.LIST, QuestionKind.OVERVIEW)
+"""Kinds of question that any number of papers may belong to."""
+SEVERAL = (*WIDE, QuestionKind.COMPARISON)
 """Kinds of question that no single paper answers."""
 
 _MOST_FOCUS = 8
