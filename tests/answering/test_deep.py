@@ -14,7 +14,7 @@ from tests.support.openai_server import Seen
 
 from citewise.answering import deep
 from citewise.answering.assistant import Assistant
-from citewise.answering.question import kind_of
+from citewise.answering.kinds import kind_of
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from citewise.answering.evidence import Selection, select_evidence
-from citewise.answering.question import kind_of
+from citewise.answering.kinds import kind_of
 from citewise.backends.extractive import standing_alone
 from citewise.library.library import Library
 from citewise.types import Question

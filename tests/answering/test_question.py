@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from citewise.answering.kinds import kind_of
 from citewise.answering.question import (
-    kind_of,
     leans_on_history,
     matter_of,
     named_papers,

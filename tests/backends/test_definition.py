@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from citewise.answering.question import kind_of
+from citewise.answering.kinds import kind_of
 from citewise.backends.definition import defines, thing_defined
 from citewise.types import QuestionKind
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citewise.answering.citations import CitedText
-from citewise.answering.question import kind_of
+from citewise.answering.kinds import kind_of
 from citewise.backends.base import WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.premise import (

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from citewise.answering import deep
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import Selection, names_first, select_evidence
-from citewise.answering.question import WIDE, matter_of, understand
+from citewise.answering.kinds import WIDE
+from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
 from citewise.answering.wishes import authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.answering.question import SEVERAL, WIDE, matter_of
+from citewise.answering.kinds import SEVERAL, WIDE
+from citewise.answering.question import matter_of
 from citewise.backends.definition import defines
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
 from citewise.backends.figures import counted

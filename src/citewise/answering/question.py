@@ -10,133 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from citewise.answering.kinds import SEVERAL, kind_of
 from citewise.answering.wishes import pointed_at, wished_papers
-from citewise.backends.definition import asks_what_is_proposed, thing_defined
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
 from citewise.types import Filters, Message, Paper, Question, QuestionKind, short_name
-
-_MEASURE = (
-    r"(?:speed-?ups?|accuracy|throughput|latency|reductions?|scores?|gains?|rates?|ratios?"
-    r"|percentage|perplexity|F1|mAP|mIoU|FID|BLEU|AUC|fps|costs?|price|power|length|size|weight"
-    r"|duration|age|dose|prevalence|incidence|mortality|sensitivity|specificity)"
-)
-_NUMBER = re.compile(
-    # 'How do I decide how many ...' asks for a way.
-    r"(?:^|[,;:.?!]\s|\b(?:by|about|around|roughly|approximately|exactly|to|in|on|at|with|of|than"
-    r"|over|under|for|from|after|within|and|but|or|so|me|know|tell|say|report)\s)how (?:many|much"
-    r"|fast|large|big|long|often|high|low|small|deep|wide|accurate|far)\b"
-    r"|\bwhat (?:percentage|percent|fraction|share|number|size|score|accuracy|speed-?up|factor)\b"
-    rf"|\b(?:which|what)(?:['’]?s| is| was| are| were)?(?: the)?(?: [\w-]+){{0,2}}? {_MEASURE}"
-    r"(?= (?:do|does|did|is|was|are|were|can|has|have|of|for|on|in|with|at)\b|[?.]|$)"
-    r"|\bby what (?:factor|margin|percentage)\b|\bto what extent\b",
-    re.IGNORECASE,
-)
-_KEYWORDS = re.compile(
-    r"^(?!.*\b(?:wh(?:o|at|ats|ich|en|ere|y)|how|is|are|was|were|do|does|did|can|has|have|explain"
-    rf"|define|describe|tell|find|meaning)\b)(?=.*\b(?:{_MEASURE}|memory)\b)"
-    rf"|^(?:[\w-]+ ){{0,2}}?{_MEASURE} (?:of|for|on|when|if|with|in|at|per)\b",
-    re.IGNORECASE,
-)
-"""No sentence, but keywords with a measure among them ('Lantern accuracy on long texts')."""
-_MANY = (
-    r"(?:papers|methods|works|approaches|models|studies|systems|techniques|benchmarks|datasets"
-    r"|frameworks|surveys|algorithms|architectures|tools|designs|projects|networks|articles"
-    r"|publications|experiments|trials|schemes|tricks|groups|teams)"
-)
-_BETWEEN = (
-    r"(?!(?:do|does|did|can|could|should|would|will|may|has|have|had|makes?|limits?|causes?|helps?"
-    r"|in|of|on|for|by|with|from|to|at|about|between)\s)[\w-]+\s+"
-)
-"""A word that may stand between 'which' and the things asked for."""
-_LIST = re.compile(
-    rf"^(?:which|what|are there(?: any)?)\s+(?:{_BETWEEN}){{0,4}}{_MANY}\b"
-    r"|^(?:which|what|who) of (?:(?:them|these|those)\b|[A-Z][^?]*, [^?]* and )"
-    rf"|^(?:[\w-]+\s+){{0,3}}{_MANY} (?:about|on|for|that|which|where|with|using|of|in|\w+ing)\b"
-    r"|^(?:(?!what|which|how|who|why)[\w'’-]+\s+){1,6}(?:papers|studies|articles|publications)[?.!]*$"
-    rf"|\bwhich (?:of the (?:[\w-]+\s+){{0,4}}{_MANY}\b(?!.*\bor\b)|(?:papers|studies)\b)"
-    r"|^who (?:else|works?|has|have|(?!is\b|was\b|does\b|wrote\b)\w+s)\b|\b(?:list|name) them\b"
-    r"|^(?:what|which) (?:[\w-]+\s+){1,12}(?:are|were|have been) (?:there|described|proposed"
-    r"|reported|presented|studied|mentioned|listed|in here)\b"
-    rf"|^(?:list|name|enumerate)\b|^(?:find|show|give)\b.{{0,40}}\b(?:all|every|{_MANY})\b"
-    r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,2}"
-    r"(?:papers|works|studies|methods)\b)"
-    rf"|\b(?:all|every|any) (?:the )?(?:[\w-]+\s+){{0,2}}(?:{_MANY}|paper|work|study|method)\b",
-    re.IGNORECASE,
-)
-_COMPARISON = re.compile(
-    r"\b(?:compare[ds]?|comparison|contrast|versus|vs\.?|differ(?:s|ences?)?"
-    r"|different(?= from\b| than\b| to\b|[?.]|$)"
-    r"|as opposed to|distinguish(?:es)?|trade-?offs? between|the two (?:\w+ )?"
-    r"(?:report|use|do|take)"
-    r"|(?:do|does) .{1,60} agree|in which .{1,40} and in which|side by side|respectively"
-    r"|which (?:[\w-]+ ){1,12}and (?:\w+ )?which)\b"
-    r"|^[^?:,]{2,60} against [^?:,]{2,60}[:,]"
-    r"|\b(?:do|does|did)\b.{3,90}\beach (?!other\b|of\b)\w+"
-    r"|\b(?:the same|a common) (?:problem|question|task|goal|idea|thing)\b"
-    r"|\b(?:two|both) (?:works|papers|methods|models|studies|approaches|systems)\b"
-    r"|\b(?:how (?:do|does)|what (?:do|does|did)) each\b"
-    r"|^which (?:is|was|one|found|has|had|does|did|uses|reports?|runs|needs)\b.{3,120}\bor\b",
-    re.IGNORECASE,
-)
-_BETTER = re.compile(
-    r"\b(?:better|best|worse|worst|faster|fastest|cheaper|cheapest|smaller|larger|bigger|higher"
-    r"|lower|longer|shorter|safer|stronger|easier|quicker|more|less|fewer|most|least|superior"
-    r"|should (?:i|we|one))\b",
-    re.IGNORECASE,
-)
-_EITHER = re.compile(
-    r"^(?:(?:which|what|is|are|does|do|should)\b|[^?:,]{1,60}\b(?:or|against)\b)"
-    r"(?:(?<=or)|(?<=against)|.*\b(?:or|against)\b)(?! (?:less|more|fewer|not|so)\b)",
-    re.IGNORECASE,
-)
-"""With a word of ``_BETTER``: a choice between two ('A or B: which is cheaper?')."""
-_TWO = re.compile(r"^[\w-]+(?:,? [\w-]+){0,2} or (?!not\b|less\b|more\b)[\w-]+", re.IGNORECASE)
-_POLITE = re.compile(
-    r"^(?:(?:please|hi|hello|hey|(?:can|could|would|will) you(?: please)?|i (?:want|need) to know"
-    r")\b[,!]?\s+)+",
-    re.IGNORECASE,
-)
-_MEASURED = re.compile(
-    r"^(?:by )?how (?:much|many|fast|large|big|long|high|low|small|accurate)\b(?!.*\b(?:differ\w*"
-    r"|contrast|versus|vs)\b)",
-    re.IGNORECASE,
-)
-"""A question for a figure, though it compares ('how fast is it compared with')."""
-_OF_TWO = re.compile(
-    r"^which of (?:the two|both|(?:(?!\bof\b|,).){1,60} and [^,]{1,60}?) (?:is|are|was|has|uses?"
-    r"|needs?|runs?|does|do|reports?)\b",
-    re.IGNORECASE,
-)
-_WHAT_IS = re.compile(
-    r"^what(?:['’]?s| is| are) (?!the |some |all |any )"
-    rf"(?:(?:[\w-]+\s+){{0,3}}{_MANY}|(?:an? )?{_MEASURE})[?.!]*$",
-    re.IGNORECASE,
-)
-_OVERVIEW = re.compile(
-    r"^(?:sketch|outline|survey|review)\b|\b(?:overview|survey of|summar(?:y|ise|ize)"
-    r"|state of the art|the state of"
-    r"|(?:main|key|big) (?:ideas|approaches|ways|lines|directions|findings)|what is known"
-    r"|(?:broad|big) picture|in a nutshell|tell me about|(?:what is|what's) (?:going on|out there)"
-    r"|state of (?:play|knowledge|research)|what do we know|what (?:\w+ ){0,6}(?:has"
-    r"|have) been (?:done|tried|proposed|reported|found|shown|made|developed)"
-    r"|research (?:is there )?(?:on|about)|(?:ways|approaches|techniques|tricks|designs"
-    r"|architectures|limits|ideas|causes|reasons|solutions) (?:to|of|for|are there|exist|have been)"
-    r"|what do (?:\w+ )?(?:papers|studies|works|evaluations|people|researchers)"
-    r" (?:say|reveal|show|report|find|propose|do|know)"
-    r"|how (?:is|are) .{3,60} (?:tackled|addressed|handled|treated|used|studied) (?:in|across|here)"
-    r"|how (?:do|are|have) (?:people|researchers|papers|methods|current|recent|different)"
-    r"|how good are)\b",
-    re.IGNORECASE,
-)
-_HOW = re.compile(
-    r"^(?:how|why|in what way|by what means|explain how|describe how)\b", re.IGNORECASE
-)
-_YES_NO = re.compile(
-    r"^(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should|isn't|doesn't)\b",
-    re.IGNORECASE,
-)
 
 _LEANING = re.compile(
     r"\b(?:it|its|itself|they|them|their|theirs|this|that|these|those|he|she|his|her|there"
@@ -233,42 +112,10 @@ _ASKS = re.compile(
     r"|^(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should|may)\b",
     re.IGNORECASE,
 )
-WIDE = (QuestionKind.LIST, QuestionKind.OVERVIEW)
-"""Kinds of question that any number of papers may belong to."""
-SEVERAL = (*WIDE, QuestionKind.COMPARISON)
-"""Kinds of question that no single paper answers."""
-
 _MOST_FOCUS = 8
 _LONGEST_NAME = 6
 """Words of a title that can stand for its paper in a question."""
 _MOST_NAMES = 4
-
-
-def kind_of(question: str) -> QuestionKind:
-    """The kind of answer a question wants, by its words."""
-    text = _POLITE.sub("", " ".join(question.split()))
-    if _WHAT_IS.search(text):
-        return QuestionKind.DEFINITION
-    if _MEASURED.search(text) and not _LIST.search(text):
-        return QuestionKind.NUMBER
-    if _COMPARISON.search(text) or _OF_TWO.search(text):
-        return QuestionKind.COMPARISON
-    chosen = _TWO.search(text) or (_BETTER.search(text) and _EITHER.search(text))
-    if chosen and not _LIST.search(text):
-        return QuestionKind.COMPARISON
-    if _OVERVIEW.search(text):
-        return QuestionKind.OVERVIEW
-    if _LIST.search(text):
-        return QuestionKind.LIST
-    if _NUMBER.search(text) or _KEYWORDS.search(text):
-        return QuestionKind.NUMBER
-    if thing_defined(text) or asks_what_is_proposed(text):
-        return QuestionKind.DEFINITION
-    if _YES_NO.search(text):
-        return QuestionKind.YES_NO
-    if _HOW.search(text):
-        return QuestionKind.HOW
-    return QuestionKind.FACT
 
 
 def _kind_here(text: str, library: Library) -> QuestionKind:

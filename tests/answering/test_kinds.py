@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from citewise.answering.kinds import KINDS, by_rule, features, kind_of
+from citewise.types import QuestionKind
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("I'd like to get a feeling for how far glass caches have come", QuestionKind.OVERVIEW),
+        ("glass caches: where does the field stand, what is broken?", QuestionKind.OVERVIEW),
+        ("trying to understand why towers sway and what can be done", QuestionKind.OVERVIEW),
+        ("In the tower study, roughly what share of sensors failed?", QuestionKind.NUMBER),
+        ("A model is trained on wind alone: where does the wind come from?", QuestionKind.FACT),
+        ("Lantern vs Harbor", QuestionKind.COMPARISON),
+        ("anything that stores glass without heating it? which papers?", QuestionKind.LIST),
+    ],
+)  # fmt: skip
+def test_forms_that_no_rule_knows_are_told_apart(question: str, kind: QuestionKind) -> None:
+    assert kind_of(question) is kind
+
+
+def test_rules_alone_would_not_do() -> None:
+    assert by_rule("I'd like to get a feeling for how far caches have come") is QuestionKind.NUMBER
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_any_text_has_a_kind(text: str) -> None:
+    assert kind_of(text) in KINDS
+    assert features(text) == features(f" {text}\n")
+
+
+def test_a_megabyte_is_not_read_to_its_end() -> None:
+    begun = time.process_time()
+    kind_of("what is the weight of it? " * 40_000)
+    assert time.process_time() - begun < 2
