@@ -142,7 +142,7 @@ _NEAR = {
 }
 """A further paper is told of when its best sentence scores this share of the best one's."""
 _NEAR_OTHERWISE = 0.95
-_ABOUT_IT = 0.45
+_ABOUT_IT = 0.35
 """And when it holds this share of the question's words, of the most that any paper holds: one that
 shares a word is not about the matter. These shares were chosen on the dev questions."""
 _ASKS_WITHOUT = re.compile(
@@ -162,7 +162,7 @@ _STOPS = frozenset("a an the of in on at to for from by with and or but that whi
 NOT_SAID = "Near, though their abstracts do not say so:"
 NONE_SAYS = "No abstract says so in as many words. The nearest:"
 _MOST_UNSAID = 3
-_MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 7, QuestionKind.COMPARISON: 3}
+_MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 9, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 2
 _FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2, QuestionKind.COMPARISON: 2}
 """An overview or a list does not end with the first paper, if others come anywhere near."""

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 
 from citewise.types import QuestionKind
 
-ANSWERABLE = 0.15
+ANSWERABLE = 0.10
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.47,
-    "cosine": 1.11,
-    "passage": 0.89,
-    "covered": 0.55,
-    "covered_by_paper": -0.44,
-    "unknown": 0.53,
-    "names": 2.23,
-    "wanted": 1.19,
-    "answered": 5.33,
+    "bias": -7.57,
+    "cosine": 1.1,
+    "passage": 1.11,
+    "covered": 0.95,
+    "covered_by_paper": -0.58,
+    "unknown": 0.6,
+    "names": 2.36,
+    "wanted": 0.78,
+    "answered": 5.57,
 }
 
 

@@ -1,10 +1,11 @@
-"""Whether a claim is backed by the words it cites: overlap, locks and a learned score, fused.
+"""Whether a claim is backed by the words it cites: overlap, locks and two models, fused.
 
 What is measured is how many of the claim's words the cited words hold, rare ones counting most;
-whether each number, name, negation and direction is held (``citewise.grounding.locks``); and what a
-small cross-encoder makes of the two texts (``citewise.grounding.entailment``). A claim that stands
-word for word in the cited words needs no model. The fusion has round weights chosen by hand; only
-its calibration and thresholds are fitted (``training/fit_checker.py``, ``training/CHECKER.md``).
+whether each number, name, negation and direction is held (``citewise.grounding.locks``); what a
+small cross-encoder makes of the two texts (``citewise.grounding.entailment``); and how alike they
+are to the sentence encoder (``citewise.grounding.likeness``). A claim that stands word for word in
+the cited words needs no model. The fusion has round weights chosen by hand; only its calibration
+and thresholds are fitted (``training/fit_checker.py``, ``training/CHECKER.md``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from citewise.grounding.entailment import Entailment, entailment_model, nearest_sentences
+from citewise.grounding.likeness import likeness
 from citewise.grounding.locks import Broken, check_locks, has_cue
 from citewise.grounding.overlap import Overlap, SentenceText, overlap, plain, read
 from citewise.types import Support, Verdict
@@ -24,6 +26,8 @@ LONGEST_CLAIM = 20_000
 EVIDENCE_CHARACTERS = 500
 """What the model reads of longer evidence beside a claim: AUROC on the development sets is .004
 lower on average than with the 800 of its training, in two thirds of the time."""
+LIKENESS_CHARACTERS = 300
+"""What the encoder reads of it: no worse than with 500, in half of the time."""
 MOST_SENTENCES = 6
 """A claim of more sentences is shown to the model as one text."""
 CONTRADICTED = 0.6
@@ -34,13 +38,15 @@ CONTRADICTED = 0.6
 class Parameters:
     """What was fitted or chosen on development data; see training/CHECKER.md."""
 
-    slope: float = 5.71
-    intercept: float = -2.86
+    slope: float = 6.77
+    intercept: float = -3.68
     """The logistic that turns the score into a probability (Platt 1999)."""
     bigrams: float = 0.5
     """Weight of neighbouring words beside the single ones; chosen, not fitted."""
-    learned: float = 0.35
+    learned: float = 0.3
     """Weight of the learned score beside the overlap; chosen, not fitted."""
+    alike: float = 0.5
+    """Weight of the encoder's cosine beside the overlap; chosen, not fitted."""
     hard: float = 0.5
     """Factor for a broken hard lock; chosen, not fitted."""
     more: float = 0.9
@@ -52,7 +58,7 @@ class Parameters:
     claim was changed, not reworded."""
     supported: float = 0.39
     """Least probability of the verdict ``supported``."""
-    partly: float = 0.23
+    partly: float = 0.25
     """Least probability of the verdict ``partly``."""
     verbatim: float = 0.99
     """Probability of a claim that stands word for word in the cited words."""
@@ -72,6 +78,8 @@ class Reading:
     """Its sentences, as plain text."""
     learned: Entailment | None = None
     """What the cross-encoder makes of its weakest sentence; None where it was not asked."""
+    alike: float | None = None
+    """The claim's cosine with the nearest cited sentence, 0 to 1; None where it was not asked."""
 
 
 _EDGES = " .!?;:,\"'()[]"
@@ -148,21 +156,23 @@ def read_pair(claim: str, evidence: Sequence[str], context: str = "") -> Reading
 
 
 def read_pairs(pairs: Sequence[tuple[str, Sequence[str], str]]) -> list[Reading | None]:
-    """``read_pair`` for many ``(claim, evidence, context)``, and the model's view, in one go.
+    """``read_pair`` for many ``(claim, evidence, context)``, and the models' views, in one go.
 
     A claim of several sentences is as good as its weakest one.
     """
     readings = [read_pair(*pair) for pair in pairs]
     asked: list[tuple[str, str]] = []
     places: list[int] = []
+    whole: dict[int, tuple[str, str]] = {}
     for at, (reading, (_, evidence, _)) in enumerate(zip(readings, pairs, strict=True)):
         if reading is None or reading.verbatim:
             continue
-        parts = reading.claim if len(reading.claim) <= MOST_SENTENCES else ()
-        for part in parts or (" ".join(reading.claim),):
-            # Sorted, so that the order in which texts are cited does not matter.
-            nearest = nearest_sentences(part, sorted(set(evidence)), EVIDENCE_CHARACTERS)
-            asked.append((part, nearest))
+        # Sorted, so that the order in which texts are cited does not matter.
+        cited = sorted(set(evidence))
+        claim = " ".join(reading.claim)
+        whole[at] = (claim, nearest_sentences(claim, cited, LIKENESS_CHARACTERS))
+        for part in reading.claim if len(reading.claim) <= MOST_SENTENCES else (claim,):
+            asked.append((part, nearest_sentences(part, cited, EVIDENCE_CHARACTERS)))
             places.append(at)
     found = entailment_model().read(asked) if asked else []
     for at, one in zip(places, found, strict=True):
@@ -171,6 +181,10 @@ def read_pairs(pairs: Sequence[tuple[str, Sequence[str], str]]) -> list[Reading 
         other = reading.learned
         if other is None or one.supported < other.supported:
             readings[at] = replace(reading, learned=one)
+    for at, alike in zip(whole, likeness(list(whole.values())) if whole else (), strict=True):
+        reading = readings[at]
+        assert reading is not None
+        readings[at] = replace(reading, alike=alike)
     return readings
 
 
@@ -187,7 +201,7 @@ def score(reading: Reading, parameters: Parameters = PARAMETERS) -> float:
 
 
 def evidence_score(reading: Reading, parameters: Parameters = PARAMETERS) -> float:
-    """Overlap and learned score, 0 to 1, cut down for what is not held; before calibration."""
+    """Overlap and the models' scores, 0 to 1, cut down for what is not held; not calibrated."""
     o = reading.overlap
     held = o.pair + o.window + o.sentence + parameters.bigrams * o.bigrams
     value = held / (3.0 + parameters.bigrams)
@@ -196,11 +210,17 @@ def evidence_score(reading: Reading, parameters: Parameters = PARAMETERS) -> flo
     if hard:
         value *= parameters.hard * parameters.more ** min(hard - 1, 3)
     value *= parameters.soft ** min(soft, 2)
-    if reading.learned is None:
-        return value
     # The locks cut the overlap alone: on claims in other words they are often broken in vain, and
     # a broken hard lock never lets a claim be called supported anyway.
-    return (value + parameters.learned * reading.learned.supported) / (1 + parameters.learned)
+    weight = 1.0
+    for share, said in (
+        (parameters.learned, reading.learned.supported if reading.learned else None),
+        (parameters.alike, reading.alike),
+    ):
+        if said is not None:
+            value += share * said
+            weight += share
+    return value / weight
 
 
 def _reasons(reading: Reading, verdict: Verdict) -> tuple[str, ...]:

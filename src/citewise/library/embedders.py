@@ -24,10 +24,10 @@ from citewise.library.embedding import (
     Embedder,
     EmbedderAwayError,
     EmbedderError,
-    MiniLM,
     PassageInput,
     PassageVectors,
     Vectors,
+    packaged_encoder,
 )
 
 FORMS: Mapping[str, str] = {
@@ -46,7 +46,7 @@ def embedder_from(name: str, env: Mapping[str, str] | None = None) -> Embedder:
     values = os.environ if env is None else env
     kind, _, rest = name.strip().partition(":")
     if kind == DEFAULT_EMBEDDER and not rest:
-        return MiniLM()
+        return packaged_encoder()
     if kind == "openai" and rest:
         key = values.get("OPENAI_API_KEY")
         if not key:
@@ -86,7 +86,7 @@ class ForeignEmbedder:
 
     def __init__(self, texts: Texts) -> None:
         self._texts = texts
-        self._tokens = MiniLM()
+        self._tokens = packaged_encoder()
         self._dimensions: int | None = None
         self.max_tokens: int = self._tokens.max_tokens
 

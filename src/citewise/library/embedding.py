@@ -268,6 +268,12 @@ class MiniLM:
             return self._session
 
 
+@lru_cache(maxsize=1)
+def packaged_encoder() -> MiniLM:
+    """The one encoder of this process: libraries and the checker share it."""
+    return MiniLM()
+
+
 @dataclass(frozen=True, slots=True)
 class _Text:
     place: int

@@ -29,7 +29,12 @@ from citewise.errors import (
 )
 from citewise.library.browsing import Browser, Page, Themes, Timeline
 from citewise.library.embedders import LlamaIndexEmbedding, as_embedder, embedder_from
-from citewise.library.embedding import Embedder, EmbedderAwayError, MiniLM
+from citewise.library.embedding import (
+    Embedder,
+    EmbedderAwayError,
+    MiniLM,
+    packaged_encoder,
+)
 from citewise.library.filling import Filler, OnProgress
 from citewise.library.filling import Progress as Progress
 from citewise.library.lexical import LEXICAL_RULE, LexicalIndex
@@ -724,7 +729,7 @@ def _batch(records: Iterator[Paper | Rejection], size: int) -> list[Paper | Reje
 
 def _embedder(given: Embedder | LlamaIndexEmbedding | str | None) -> Embedder:
     if given is None:
-        return MiniLM()
+        return packaged_encoder()
     return embedder_from(given) if isinstance(given, str) else as_embedder(given)
 
 
