@@ -33,6 +33,9 @@ LEAST = 3
 """Questions that must have a feature."""
 STRENGTH = 1.0
 """Inverse strength of the ridge; 0.5 and 2 differ by less than a point."""
+OVERVIEW_MARGIN = 0.6
+"""Log-odds by which an overview must be likelier: one in five of these questions wants one, fewer
+of those that people ask, and a fact is lost among nine papers."""
 
 
 def fit(questions: Sequence[str], kinds: Sequence[str]) -> KindModel:
@@ -46,9 +49,9 @@ def fit(questions: Sequence[str], kinds: Sequence[str]) -> KindModel:
     model = LogisticRegression(C=STRENGTH, max_iter=2000).fit(rows, list(kinds))
     order = [list(model.classes_).index(kind.value) for kind in KINDS]
     weights: NDArray[np.float32] = model.coef_[order].T.round(3).astype(np.float32)
-    return KindModel(
-        model.intercept_[order].astype(np.float32), dict(zip(places, weights, strict=True))
-    )
+    bias = model.intercept_[order].astype(np.float32)
+    bias[KINDS.index(QuestionKind.OVERVIEW)] -= OVERVIEW_MARGIN
+    return KindModel(bias, dict(zip(places, weights, strict=True)))
 
 
 def write(model: KindModel, path: Path) -> None:

@@ -13,7 +13,7 @@ from citewise.types import QuestionKind
 @pytest.mark.parametrize(
     ("question", "kind"),
     [
-        ("I'd like to get a feeling for how far glass caches have come", QuestionKind.OVERVIEW),
+        ("I'd like to get a feeling for where glass caches stand by now", QuestionKind.OVERVIEW),
         ("glass caches: where does the field stand, what is broken?", QuestionKind.OVERVIEW),
         ("trying to understand why towers sway and what can be done", QuestionKind.OVERVIEW),
         ("In the tower study, roughly what share of sensors failed?", QuestionKind.NUMBER),

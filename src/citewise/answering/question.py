@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from citewise.answering.kinds import SEVERAL, kind_of
+from citewise.answering.kinds import SEVERAL, by_rule, kind_of
 from citewise.answering.wishes import pointed_at, wished_papers
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
@@ -123,10 +123,9 @@ def _kind_here(text: str, library: Library) -> QuestionKind:
 
     A few words that ask for nothing ('graph networks on phones') want one.
     """
-    kind = kind_of(text)
     bare = "?" not in text and len(text.split()) <= _LONGEST_TOPIC and not _ASKS.search(text)
-    if kind is QuestionKind.FACT and bare:
-        kind = QuestionKind.OVERVIEW
+    topic = bare and by_rule(text) is QuestionKind.FACT
+    kind = QuestionKind.OVERVIEW if topic else kind_of(text)
     if kind is QuestionKind.OVERVIEW and len(named_papers(text, library, 2)) == 1:
         return QuestionKind.HOW
     return kind

@@ -142,7 +142,11 @@ _NEAR = {
 }
 """A further paper is told of when its best sentence scores this share of the best one's."""
 _NEAR_OTHERWISE = 0.95
-_ABOUT_IT = 0.35
+_ABOUT_IT = {
+    QuestionKind.LIST: 0.35,
+    QuestionKind.OVERVIEW: 0.35,
+    QuestionKind.COMPARISON: 0.45,
+}
 """And when it holds this share of the question's words, of the most that any paper holds: one that
 shares a word is not about the matter. These shares were chosen on the dev questions."""
 _ASKS_WITHOUT = re.compile(
@@ -286,7 +290,7 @@ def _chosen(task: WritingTask) -> _Chosen:
     if kind not in _NEAR and namesakes:
         return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
     least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
-    about = max(group[0].covered for group in ranked) * (_ABOUT_IT if kind in _NEAR else 0.0)
+    about = max(group[0].covered for group in ranked) * _ABOUT_IT.get(kind, 0.0)
     near = [
         group
         for place, group in enumerate(ranked)
