@@ -254,3 +254,15 @@ def test_any_talk_gives_a_question(
     assert question.text == asked
     assert question.kind in QuestionKind
     assert question.standalone.strip() or not asked.strip() or not clean
+
+
+@pytest.mark.parametrize(
+    "question", ["How many FPGAs does it need?", "Which BLEU score does it reach?"]
+)
+def test_a_pronoun_is_not_what_its_own_clause_asks_for(
+    question: str, sample_library: Library
+) -> None:
+    # Other papers have FPGAs and BLEU, the one talked of has neither.
+    understood = understand(question, ABOUT_FALCON, sample_library)
+    assert [sample_library.paper(ident).title[:7] for ident in understood.focus] == ["Falcon:"]
+    assert "Falcon" in understood.standalone

@@ -31,6 +31,8 @@ _OF_ITSELF = re.compile(
     re.IGNORECASE,
 )
 """A pronoun that may mean what its own question names before it; not that of 'faster than it'."""
+_CLAUSE = re.compile(r"[,;:.?!]\s|\s(?:and|but|or)\s", re.IGNORECASE)
+"""Between what a question names and the clause in which a pronoun stands for it."""
 _PRONOUN_ONE = re.compile(
     r"\b(?:that|this|the) (?:one|paper|method|model|approach|system|work|framework|technique"
     r"|latter|first|former)\b|\b(?:it|they|this|that)\b(?! (?:is|was) (?:known|possible|true))",
@@ -302,7 +304,10 @@ def _turns_away(text: str, focus: Sequence[Paper], library: Library) -> bool:
     leaning = _LEANING.search(text)
     if leaning and not _OF_ITSELF.search(text[: leaning.end()]):
         return False
-    text = text[: leaning.start()] if leaning else text
+    if leaning:
+        # In 'how many GPUs does it need?' the pronoun is not the GPUs'.
+        earlier = list(_CLAUSE.finditer(text, 0, leaning.start()))
+        text = text[: earlier[-1].start()] if earlier else ""
     table = background().frequency
     words = [
         word for at, word in enumerate(_WORD.findall(text))
