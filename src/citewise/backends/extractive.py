@@ -141,9 +141,9 @@ _NEAR = {
     QuestionKind.COMPARISON: 0.75,
 }
 """A further paper is told of when its best sentence scores this share of the best one's."""
-_NEAR_OTHERWISE = 0.95
+_NEAR_OTHERWISE = 0.88
 _ABOUT_IT = {
-    QuestionKind.LIST: 0.35,
+    QuestionKind.LIST: 0.3,
     QuestionKind.OVERVIEW: 0.35,
     QuestionKind.COMPARISON: 0.45,
 }
@@ -167,7 +167,7 @@ NOT_SAID = "Near, though their abstracts do not say so:"
 NONE_SAYS = "No abstract says so in as many words. The nearest:"
 _MOST_UNSAID = 3
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 9, QuestionKind.COMPARISON: 3}
-_MOST_PAPERS_OTHERWISE = 2
+_MOST_PAPERS_OTHERWISE = 3
 _FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2, QuestionKind.COMPARISON: 2}
 """An overview or a list does not end with the first paper, if others come anywhere near."""
 _FIGURES = frozenset({QuestionKind.NUMBER, QuestionKind.COMPARISON})
