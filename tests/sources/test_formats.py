@@ -129,6 +129,17 @@ def test_xml_goes_on_behind_a_damaged_record(tmp_path: Path) -> None:
     assert "malformed" in rejections[0].reason
 
 
+@pytest.mark.parametrize("version", ["1.0", "1..0"])
+def test_xml_in_an_unknown_encoding_says_so(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.xml"
+    head = f'<?xml version="{version}" encoding="rUTF-8"?>\n'
+    record = "<PubmedArticle><PMID>3</PMID></PubmedArticle>"
+    path.write_text(f"{head}<PubmedArticleSet>{record}</PubmedArticleSet>", "utf-8")
+    papers, rejections = split(path)
+    assert papers == []
+    assert ["unknown encoding: rUTF-8" in r.reason for r in rejections] == [True]
+
+
 def test_cut_off_xml_keeps_what_came_before(tmp_path: Path) -> None:
     path = tmp_path / "cut.xml"
     path.write_text((DATA / "pubmed.xml").read_text("utf-8").partition("Two months")[0], "utf-8")

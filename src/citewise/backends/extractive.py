@@ -132,6 +132,8 @@ _SENTENCES = {
     QuestionKind.OVERVIEW: 1,
 }
 """Sentences of one paper in an answer."""
+_SENTENCES_OF_A_FURTHER_PAPER = 2
+"""The same behind the paper that fits best, where the question is of one."""
 _SENTENCES_OF_THE_ONLY_PAPER = 3
 """The same where a list or an overview comes down to one paper."""
 
@@ -541,7 +543,8 @@ class ExtractiveBackend:
             ):
                 yield f"{NOT_DEFINED}\n\n"
             sure = kind is QuestionKind.COMPARISON
-            yield from self._sections(groups, sentences, asked, sure=sure)
+            further = None if sure else _SENTENCES_OF_A_FURTHER_PAPER
+            yield from self._sections(groups, sentences, asked, sure=sure, further=further)
         return Usage()
 
     def _overview(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
@@ -623,12 +626,17 @@ class ExtractiveBackend:
         asked: str | None,
         *,
         sure: bool = False,
+        further: int | None = None,
     ) -> Iterator[str]:
-        """A heading and sentences for each paper; the figure that is asked for is in bold."""
-        for group in groups:
+        """A heading and sentences for each paper; the figure that is asked for is in bold.
+
+        Papers behind the first have ``further`` sentences at most, where that is given.
+        """
+        for place, group in enumerate(groups):
             yield f"**{group[0].paper.title}**\n\n"
             told = _figure_first(group, asked) if asked else group
-            parts = list(self._sentences(told, sentences))
+            most = min(sentences, further) if place and further else sentences
+            parts = list(self._sentences(told, most))
             for part in _with_figure(parts, asked, sure=sure) if asked else parts:
                 yield f"{part} "
             yield "\n\n"

@@ -89,10 +89,7 @@ class _Parser:
         self, names: frozenset[str], source: Source, encoding: str | None, line: int
     ) -> None:
         self.target = _Target(names, source)
-        try:
-            self._parser = DefusedXMLParser(target=self.target, encoding=encoding)
-        except LookupError:
-            raise SourceProblem(f"unknown encoding {encoding}; save the file as UTF-8") from None
+        self._parser = DefusedXMLParser(target=self.target, encoding=encoding)
         self._first = line - 1
         self.target.position = self.line
 
@@ -105,7 +102,10 @@ class _Parser:
         return int(self._parser.parser.ErrorByteIndex)
 
     def feed(self, data: bytes) -> None:
-        self._parser.feed(data)
+        try:
+            self._parser.feed(data)
+        except LookupError as error:
+            raise SourceProblem(f"{error}; save the file as UTF-8", self.line()) from None
 
     def close(self) -> None:
         self._parser.close()
@@ -168,7 +168,7 @@ def xml_records(source: Source, names: frozenset[str]) -> Iterator[XmlRecord]:
                 line += data.count(b"\n", behind, behind + 1)
                 data = data[behind + 1 :]
                 continue
-            except (ValueError, LookupError) as error:
+            except ValueError as error:
                 yield from _done(parser)
                 raise SourceProblem(f"unusable XML: {error}", parser.line()) from None
             fed += len(data)
