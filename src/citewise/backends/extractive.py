@@ -123,9 +123,9 @@ _ASKS_WHERE = re.compile(
 
 _SENTENCES = {
     QuestionKind.NUMBER: 3,
-    QuestionKind.FACT: 4,
+    QuestionKind.FACT: 3,
     QuestionKind.YES_NO: 3,
-    QuestionKind.HOW: 4,
+    QuestionKind.HOW: 3,
     QuestionKind.DEFINITION: 3,
     QuestionKind.COMPARISON: 2,
     QuestionKind.LIST: 1,
