@@ -292,6 +292,8 @@ def understand(
     standalone = _fold(text, [short_name(paper.title) for paper in focus], asked_before, several)
     # Names may hold words ('Benchmark') that would be read as a wish for a list.
     kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][: len(focus)], ""))
+    if kind is QuestionKind.OVERVIEW and len(focus) == 1:
+        kind = QuestionKind.HOW
     return Question(question, standalone, kind, chosen, ids, notes)
 
 

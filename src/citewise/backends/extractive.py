@@ -123,16 +123,16 @@ _ASKS_WHERE = re.compile(
 
 _SENTENCES = {
     QuestionKind.NUMBER: 3,
-    QuestionKind.FACT: 3,
+    QuestionKind.FACT: 4,
     QuestionKind.YES_NO: 3,
-    QuestionKind.HOW: 3,
+    QuestionKind.HOW: 4,
     QuestionKind.DEFINITION: 3,
     QuestionKind.COMPARISON: 2,
     QuestionKind.LIST: 1,
     QuestionKind.OVERVIEW: 1,
 }
 """Sentences of one paper in an answer."""
-_SENTENCES_OF_A_FURTHER_PAPER = 2
+_SENTENCES_OF_A_FURTHER_PAPER = 1
 """The same behind the paper that fits best, where the question is of one."""
 _SENTENCES_OF_THE_ONLY_PAPER = 3
 """The same where a list or an overview comes down to one paper."""
