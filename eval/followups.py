@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from citewise import Assistant
-from citewise.evaluation.datasets import Question, load
+from citewise.evaluation.datasets import Question, load, questions_sha256
 from citewise.evaluation.runner import log_test_run, run_questions, sample_library
 
 FIGURES = ("nugget_recall", "cited_recall", "cited_precision", "answered")
@@ -23,7 +23,8 @@ FIGURES = ("nugget_recall", "cited_recall", "cited_precision", "answered")
 
 def row(assistant: Assistant, name: str, questions: Sequence[Question], split: str) -> str:
     """A line of the table."""
-    results = run_questions(assistant, questions)
+    told = {"what": f"follow-ups {name}", "set_sha256": questions_sha256(split)}
+    results = run_questions(assistant, questions, identity=told)
     if split == "test":
         log_test_run(results.summary)
     cells = (

@@ -125,7 +125,7 @@ _SENTENCES = {
     QuestionKind.NUMBER: 3,
     QuestionKind.FACT: 4,
     QuestionKind.YES_NO: 3,
-    QuestionKind.HOW: 4,
+    QuestionKind.HOW: 3,
     QuestionKind.DEFINITION: 3,
     QuestionKind.COMPARISON: 2,
     QuestionKind.LIST: 1,
@@ -177,7 +177,7 @@ _FIGURES = frozenset({QuestionKind.NUMBER, QuestionKind.COMPARISON})
 _NEAR_AT_LEAST = 0.55
 _WIDER = 0.65
 """How near a paper must come that is told for what it does without."""
-_SENTENCE_NEAR = 0.7
+_SENTENCE_NEAR = 0.72
 """A further sentence of a paper is told when it scores this share of the paper's best."""
 _NAMESAKE_NEAR = 0.75
 """Papers of one name are told side by side when the second fits the question nearly as well."""
