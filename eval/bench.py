@@ -219,6 +219,9 @@ def main() -> None:
     parser.add_argument("--papers", type=Path, help="many papers, a file that ingest reads")
     parser.add_argument("--count", type=int, default=20_000, help="how many of them")
     parser.add_argument("--ingest-only", action="store_true", help="print the ingest rows and end")
+    parser.add_argument(
+        "--answers-only", action="store_true", help="print the answers' rows and end"
+    )
     parser.add_argument("--note", default="", help="a sentence on the machine")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -229,6 +232,11 @@ def main() -> None:
                 print("\n".join(_words_rows(folder, args.papers, args.count)))
             return
         path = folder / "library"
+        if args.answers_only:
+            with Library.open(path) as library:
+                library.ingest(sample_folder())
+                print("\n".join(table(_answer_rows(library))))
+            return
         with Library.open(path) as library:
             spent = _timed(lambda: library.ingest(sample_folder()))
             papers = len(library)
