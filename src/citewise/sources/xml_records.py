@@ -104,8 +104,12 @@ class _Parser:
     def feed(self, data: bytes) -> None:
         try:
             self._parser.feed(data)
-        except LookupError as error:
-            raise SourceProblem(f"{error}; save the file as UTF-8", self.line()) from None
+        except DefusedXmlException:
+            raise
+        except (LookupError, ValueError) as error:
+            # An encoding that nobody knows, or one that the parser can't read.
+            what = f"unusable XML: {error}; save the file as UTF-8"
+            raise SourceProblem(what, self.line()) from None
 
     def close(self) -> None:
         self._parser.close()
@@ -168,9 +172,9 @@ def xml_records(source: Source, names: frozenset[str]) -> Iterator[XmlRecord]:
                 line += data.count(b"\n", behind, behind + 1)
                 data = data[behind + 1 :]
                 continue
-            except ValueError as error:
+            except SourceProblem:
                 yield from _done(parser)
-                raise SourceProblem(f"unusable XML: {error}", parser.line()) from None
+                raise
             fed += len(data)
             finished = bool(parser.target.done)
             since = 0 if finished or parser.target.building is None else since + len(data)
