@@ -99,6 +99,9 @@ _MOSTLY_UNKNOWN = 0.45
 own questions had up to 0.34 of everyday words ('get rid of') and from 0.53 of missing names."""
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers."""
+_NEAR_WHATEVER_THE_WORDS = 0.9
+"""Of the cosines, from which words say nothing more: a small library has few of them. No other
+matter came to more than 0.87."""
 _NEAR_THE_MATTER = 0.86
 _COVERED_GIVES, _NAMES_GIVE, _UNKNOWN_COSTS = 0.25, 0.5, 0.6
 """Cosines of the best sentence and of the best passage, together, from which papers have to do with
@@ -293,7 +296,10 @@ def _answered(
         named = any(stem(word.lower()) not in common for word in terms.unknown)
         if named and terms.unknown_weight >= _MOSTLY_UNKNOWN:
             return 0.0
-        matter = features.cosine + features.passage + _COVERED_GIVES * features.covered
+        near = features.cosine + features.passage
+        if near >= _NEAR_WHATEVER_THE_WORDS:
+            return SEVERAL_ANSWER
+        matter = near + _COVERED_GIVES * features.covered
         matter -= _UNKNOWN_COSTS * features.unknown
         if _names_in(question.standalone):
             matter += _NAMES_GIVE * features.names
