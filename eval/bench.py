@@ -232,13 +232,11 @@ def main() -> None:
                 print("\n".join(_words_rows(folder, args.papers, args.count)))
             return
         path = folder / "library"
-        if args.answers_only:
-            with Library.open(path) as library:
-                library.ingest(sample_folder())
-                print("\n".join(table(_answer_rows(library))))
-            return
         with Library.open(path) as library:
             spent = _timed(lambda: library.ingest(sample_folder()))
+            if args.answers_only:
+                print("\n".join(table(_answer_rows(library))))
+                return
             papers = len(library)
             again = _timed(lambda: library.ingest(sample_folder()))
             rows = [

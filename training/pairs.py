@@ -37,7 +37,7 @@ from fit_checker import (
 )
 
 from citewise.grounding.entailment import nearest_sentences, passage_for, spelled_out
-from citewise.library.embedding import MiniLM
+from citewise.library.embedding import packaged_encoder
 
 SEED = 20261121
 SUPPORTED, CONTRADICTED, NOT_STATED = 0, 1, 2
@@ -109,7 +109,7 @@ def sentences_of(text: str) -> list[str]:
 
 def nearest_others(titles: Sequence[str], count: int) -> list[list[int]]:
     """For each title the places of the ``count`` most similar other titles."""
-    vectors = MiniLM().embed_queries(list(titles))
+    vectors = packaged_encoder().embed_queries(list(titles))
     places: list[list[int]] = []
     for start in range(0, len(titles), 512):
         cosine = vectors[start : start + 512] @ vectors.T

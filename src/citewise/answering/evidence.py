@@ -98,7 +98,8 @@ _MOSTLY_UNKNOWN = 0.45
 """Share of a question's words that no paper has from which several papers do not answer it either:
 own questions had up to 0.34 of everyday words ('get rid of') and from 0.53 of missing names."""
 SEVERAL_ANSWER = 0.75
-"""About what a question has that its paper answers."""
+"""About what a question has that its paper answers. No single paper answers a question about
+several: those get it where the papers have to do with them at all."""
 _NEAR_WHATEVER_THE_WORDS = 0.9
 """Of the cosines, from which words say nothing more: a small library has few of them. No other
 matter came to more than 0.87."""
@@ -278,32 +279,25 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     return 0.0
 
 
-def _answered(
-    question: Question,
-    titles: Sequence[str],
-    abstracts: Sequence[str],
-    terms: _Terms,
-    features: Features,
-) -> float:
-    """The model's greatest probability that one of the best papers answers the question.
+def _touches_matter(question: Question, terms: _Terms, features: Features) -> bool:
+    """Whether the papers have to do with what a question about several asks for.
 
-    No single paper answers a question about several; those get SEVERAL_ANSWER, unless the papers
-    have nothing to do with it. ``features``: the others.
+    ``features``: those that are seen without the model.
     """
-    if question.kind in SEVERAL:
-        # Everyday words say nothing: few papers hold few of them.
-        common = background().frequency
-        named = any(stem(word.lower()) not in common for word in terms.unknown)
-        if named and terms.unknown_weight >= _MOSTLY_UNKNOWN:
-            return 0.0
-        near = features.cosine + features.passage
-        if near >= _NEAR_WHATEVER_THE_WORDS:
-            return SEVERAL_ANSWER
-        matter = near + _COVERED_GIVES * features.covered
-        matter -= _UNKNOWN_COSTS * features.unknown
-        if _names_in(question.standalone):
-            matter += _NAMES_GIVE * features.names
-        return SEVERAL_ANSWER if matter >= _NEAR_THE_MATTER else 0.0
+    # Everyday words say nothing: few papers hold few of them.
+    common = background().frequency
+    named = any(stem(word.lower()) not in common for word in terms.unknown)
+    if named and terms.unknown_weight >= _MOSTLY_UNKNOWN:
+        return False
+    near = features.cosine + features.passage
+    matter = near + _COVERED_GIVES * features.covered - _UNKNOWN_COSTS * features.unknown
+    if _names_in(question.standalone):
+        matter += _NAMES_GIVE * features.names
+    return near >= _NEAR_WHATEVER_THE_WORDS or matter >= _NEAR_THE_MATTER
+
+
+def _answered(question: Question, titles: Sequence[str], abstracts: Sequence[str]) -> float:
+    """The model's greatest probability that one of the best papers answers the question."""
     asked = spelled_out(question.standalone)
     best = list(zip(titles, abstracts, strict=True))[:READ_FOR_ANSWER]
     pairs = [(asked, passage_for(asked, title, abstract)) for title, abstract in best]
@@ -443,8 +437,10 @@ def select_evidence(
         wanted=_wanted_found(question, texts, library),
         answered=0.0,
     )
-    answered = _answered(question, titles, abstracts, terms, features)
-    features = replace(features, answered=answered)
+    if not several:
+        features = replace(features, answered=_answered(question, titles, abstracts))
+    elif _touches_matter(question, terms, features):
+        features = replace(features, answered=SEVERAL_ANSWER)
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 
 

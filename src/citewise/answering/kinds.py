@@ -33,8 +33,8 @@ _LONGEST = 2_000
 """Characters of a question that are looked at."""
 _TOKEN = re.compile(r"[^\W\d_][\w'’]*|\d[\d.,]*|[?,:;]")
 _NAME = re.compile(r"\b(?:[A-Z][a-z]*[A-Z0-9][\w-]*|[A-Z]{2,}[\w-]*)\b")
-_SHORT = 7
-"""Words below which a question is keywords rather than a sentence."""
+_STEP = 7
+"""Words by which the lengths that are told apart differ."""
 
 _MEASURE = (
     r"(?:speed-?ups?|accuracy|throughput|latency|reductions?|scores?|gains?|rates?|ratios?"
@@ -199,7 +199,7 @@ def features(question: str) -> frozenset[str]:
             *(f"2 {one} {two}" for one, two in pairwise(line)),
             *(f"^ {' '.join(words[:count])}" for count in (1, 2, 3)),
             f"names {min(names, 2)}",
-            f"words {min(len(text.split()) // _SHORT, 4)}",
+            f"words {min(len(text.split()) // _STEP, 4)}",
             f"commas {min(text.count(','), 2)}",
             f"rule {by_rule(text).value}",
         ]

@@ -168,10 +168,14 @@ def read_pairs(pairs: Sequence[tuple[str, Sequence[str], str]]) -> list[Reading 
         # Sorted, so that the order in which texts are cited does not matter.
         cited = sorted(set(evidence))
         claim = " ".join(reading.claim)
-        whole[at] = (claim, nearest_sentences(claim, cited, EVIDENCE_CHARACTERS))
-        for part in reading.claim if len(reading.claim) <= MOST_SENTENCES else (claim,):
-            asked.append((part, nearest_sentences(part, cited, EVIDENCE_CHARACTERS)))
-            places.append(at)
+        parts = reading.claim if len(reading.claim) <= MOST_SENTENCES else (claim,)
+        # Most claims are one sentence, and that is looked for once.
+        nearest = {
+            text: nearest_sentences(text, cited, EVIDENCE_CHARACTERS) for text in {claim, *parts}
+        }
+        whole[at] = (claim, nearest[claim])
+        asked += [(part, nearest[part]) for part in parts]
+        places += [at] * len(parts)
     found = entailment_model().read(asked) if asked else []
     for at, one in zip(places, found, strict=True):
         reading = readings[at]

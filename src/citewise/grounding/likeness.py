@@ -20,8 +20,9 @@ def likeness(pairs: Sequence[tuple[str, str]]) -> list[float]:
     does not read of long evidence is not compared. Raises ModelFileError when the installed model
     is damaged.
     """
-    texts = list(dict.fromkeys(text[:_LONGEST_TEXT] for text, _ in pairs))
-    cited = list(dict.fromkeys(words for _, words in pairs))
+    cut = [(text[:_LONGEST_TEXT], words) for text, words in pairs]
+    texts = list(dict.fromkeys(text for text, _ in cut))
+    cited = list(dict.fromkeys(words for _, words in cut))
     encoder = packaged_encoder()
     # One after the other: a short text beside a long one is padded to its length.
     read = encoder.embed_passages(PassageInput(text) for text in texts)
@@ -31,7 +32,4 @@ def likeness(pairs: Sequence[tuple[str, str]]) -> list[float]:
         words: np.vstack([item.passage, item.sentences])
         for words, item in zip(cited, encoder.embed_passages(inputs), strict=True)
     }
-    return [
-        max(0.0, float((parts[words] @ vectors[text[:_LONGEST_TEXT]]).max()))
-        for text, words in pairs
-    ]
+    return [max(0.0, float((parts[words] @ vectors[text]).max())) for text, words in cut]
