@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from eval.document import DOCUMENT, ROOT, machine, percentile, row, table, write
 
 from citewise import Assistant, Library
 from citewise.evaluation.datasets import load
+from citewise.evaluation.measures import ranking_scores
 from citewise.library.lexical import LexicalIndex
 from citewise.sample import sample_folder
 from citewise.sources import read
@@ -76,8 +77,8 @@ def _sample_papers() -> list[Paper]:
     return list({paper.id: paper for paper in papers}.values())
 
 
-def _ingest_rows(folder: Path, model: Path | None) -> list[str]:
-    """Ours and the stock way, one after the other, on the same papers.
+def _stock_rows(folder: Path, model: Path | None) -> list[str]:
+    """Ours and the stock way, one after the other, on the same papers, and then asked in turn.
 
     Processor time counts on a machine that does other things beside.
     """
@@ -86,15 +87,19 @@ def _ingest_rows(folder: Path, model: Path | None) -> list[str]:
     if model is not None:
         ways = {"in 32 bits, as it comes": model, **ways}
     spent: dict[str, tuple[float, float]] = {}
+    indexes: dict[str, stock.StockIndex] = {}
+
+    def fill(name: str, files: Path) -> None:
+        indexes[name] = stock.ingest(papers, folder / f"stock-{len(indexes)}", files)
+
     for name, files in ways.items():
         # Imports are paid before.
-        stock.ingest(papers[:1], folder / f"warm-{len(spent)}", files)
-        spent[name] = _both_times(
-            partial(stock.ingest, papers, folder / f"stock-{len(spent)}", files)
-        )
+        stock.ingest(papers[:1], folder / f"warm-{len(indexes)}", files)
+        spent[name] = _both_times(partial(fill, name, files))
     with Library.open(folder / "ours") as library:
         library.warm()
         ours = _both_times(lambda: library.add(papers))
+        searched = _search_rows(library, indexes)
     rows = [
         row(f"the stock way, its model {name}: {len(papers)} papers", _rate(len(papers), times))
         for name, times in spent.items()
@@ -113,7 +118,42 @@ def _ingest_rows(folder: Path, model: Path | None) -> list[str]:
                 ">= 2.5",
             )
         )
-    return rows
+    return rows + searched
+
+
+def _search_rows(library: Library, indexes: Mapping[str, stock.StockIndex]) -> list[str]:
+    """Time and quality over the answerable dev questions, each asked everywhere in turn."""
+
+    def ours(query: str) -> list[str]:
+        return [hit.paper.id for hit in library.find(query, 10).hits]
+
+    ways: dict[str, Callable[[str], list[str]]] = {
+        f"the stock way, its model {name}": partial(index.search, k=10)
+        for name, index in indexes.items()
+    }
+    ways = {"citewise": ours, **ways}
+    questions = [question for question in load("dev") if question.answerable]
+    for search in ways.values():
+        search(questions[0].standalone)
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    gained: dict[str, list[float]] = {name: [] for name in ways}
+    for question in questions:
+        for name, search in ways.items():
+            started = time.perf_counter()
+            ranked = search(question.standalone)
+            spent[name].append(1000 * (time.perf_counter() - started))
+            scores = ranking_scores(ranked, question.required, question.acceptable)
+            gained[name].append(scores["ndcg_at_10"] or 0.0)
+    best = statistics.median(spent["citewise"])
+    return [
+        row(
+            f"search, {name}: {len(questions)} dev questions asked in turn",
+            f"{_ms(times)}; nDCG@10 {statistics.mean(gained[name]):.3f}"
+            + (f"; citewise is {statistics.median(times) / best:.1f} times as fast" * (at > 0)),
+            ">= 6 times" if at else "",
+        )
+        for at, (name, times) in enumerate(spent.items())
+    ]
 
 
 def _take(source: Path, count: int, target: Path) -> Path:
@@ -218,7 +258,9 @@ def main() -> None:
     parser.add_argument("--stock-model", type=Path, help="made by build_encoder.py --stock")
     parser.add_argument("--papers", type=Path, help="many papers, a file that ingest reads")
     parser.add_argument("--count", type=int, default=20_000, help="how many of them")
-    parser.add_argument("--ingest-only", action="store_true", help="print the ingest rows and end")
+    parser.add_argument(
+        "--stock-only", action="store_true", help="print the rows beside the stock way and end"
+    )
     parser.add_argument(
         "--answers-only", action="store_true", help="print the answers' rows and end"
     )
@@ -226,8 +268,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        if args.ingest_only:
-            print("\n".join(_ingest_rows(folder, args.stock_model)))
+        if args.stock_only:
+            print("\n".join(_stock_rows(folder, args.stock_model)))
             if args.papers:
                 print("\n".join(_words_rows(folder, args.papers, args.count)))
             return
@@ -252,7 +294,7 @@ def main() -> None:
                 "< 3 s",
             )
         )
-        rows += _ingest_rows(folder, args.stock_model)
+        rows += _stock_rows(folder, args.stock_model)
         if args.papers:
             rows += _words_rows(folder, args.papers, args.count)
             rows.append(_soon_found(folder, args.papers))

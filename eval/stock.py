@@ -1,5 +1,5 @@
-"""The stock way to ingest abstracts, to measure ours against: llama-index's SentenceSplitter into
-Chroma with its default embedding function.
+"""The stock way to ingest and find abstracts, to measure ours against: llama-index's
+SentenceSplitter into Chroma with its default embedding function.
 
 That function fetches its model at first use, which works nowhere without a network. It is Chroma's
 own here, with its model looked for in another place: a folder that ``training/build_encoder.py
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,22 @@ from citewise.types import Paper
 _SHIPPED = Path(__file__).resolve().parents[1] / "src" / "citewise" / "models" / "minilm"
 _UNREAD = ("config.json", "special_tokens_map.json", "tokenizer_config.json", "vocab.txt")
 """Files that Chroma looks for and never reads."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StockIndex:
+    """Chroma's collection of chunks."""
+
+    chunks: int
+    collection: Any
+
+    def search(self, query: str, k: int) -> list[str]:
+        """Ids of papers, nearest first: of the best ``2 k`` chunks, for a paper may have two."""
+        found = self.collection.query(
+            query_texts=[query], n_results=min(2 * k, self.chunks), include=["distances"]
+        )
+        papers = (chunk.rpartition("-")[0] for chunk in found["ids"][0])
+        return list(dict.fromkeys(papers))[:k]
 
 
 class _Untyped:
@@ -44,8 +61,8 @@ def shipped_model(folder: Path) -> Path:
     return folder
 
 
-def ingest(papers: Sequence[Paper], folder: Path, model: Path) -> int:
-    """Splits, embeds and stores the abstracts into ``folder``; counts the chunks.
+def ingest(papers: Sequence[Paper], folder: Path, model: Path) -> StockIndex:
+    """Splits, embeds and stores the abstracts into ``folder``.
 
     ``model``: what ``training/build_encoder.py --stock`` or ``shipped_model`` has made.
     """
@@ -71,4 +88,4 @@ def ingest(papers: Sequence[Paper], folder: Path, model: Path) -> int:
         for at, chunk in enumerate(splitter.split_text(f"{paper.title}\n\n{paper.abstract}"))
     ]
     collection.add(ids=[name for name, _ in chunks], documents=[chunk for _, chunk in chunks])
-    return len(chunks)
+    return StockIndex(len(chunks), collection)
