@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from citewise.answering.assistant import Assistant
 from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.kinds import kind_of
 from citewise.backends.extractive import standing_alone
@@ -114,3 +115,30 @@ def test_a_list_of_what_no_paper_names_is_not_answered(sample_library: Library) 
     strange = select(sample_library, "Which papers are about sourdough?")
     assert named.features.answered > 0.5
     assert strange.features.answered == 0.0
+
+
+def test_what_a_thing_is_may_be_said_by_a_paper_on_something_else(tmp_path: Path) -> None:
+    records = [
+        {
+            "title": f"Tern gliding in port {number}",
+            "abstract": f"We speed up tern gliding {number} times. Tern gliding gains by it.",
+        }
+        for number in range(2, 22)
+    ]
+    said = "Tern gliding is a way of sailing in which boats are drawn by birds."
+    records.append(
+        {
+            "title": "Harbour fees of small islands, a census",
+            "abstract": f"We count what small islands ask of boats that moor in harbours. {said} "
+            "Islands with one harbour ask more than those with two, and more in summer. Fees pay "
+            "for piers, lamps and a keeper. Half of the towns publish no price list at all.",
+        }
+    )
+    papers = tmp_path / "papers.jsonl"
+    papers.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    with Library.open(tmp_path / "library") as library:
+        library.ingest(papers)
+        found = [hit.paper.title for hit in library.search("What is tern gliding?", 12)]
+        answer = Assistant(library).ask("What is tern gliding?")
+    assert records[-1]["title"] not in found
+    assert answer.sentences[0].text == said

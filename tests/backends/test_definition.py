@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from citewise.answering.kinds import kind_of
-from citewise.backends.definition import defines, thing_defined
+from citewise.backends.definition import defines, how_plainly, thing_defined
 from citewise.types import QuestionKind
 
 
@@ -51,3 +51,33 @@ def test_a_sentence_that_says_what_it_is_is_known(sentence: str, question: str) 
 )
 def test_a_sentence_that_only_names_it_defines_nothing(sentence: str) -> None:
     assert not defines(sentence, "What is pruning?")
+
+
+@pytest.mark.parametrize(
+    ("question", "plainer", "less"),
+    [
+        (
+            "What is pruning?",
+            "Pruning is a method that drops weights.",
+            "Pruning is a promising method that drops weights.",
+        ),
+        (
+            "What is pruning?",
+            "Pruning has become a popular way to shrink networks.",
+            "Pruning is a major challenge in compression.",
+        ),
+        (
+            "What is pruning?",
+            "Network pruning is a method that drops weights.",
+            "We introduce Deep Federated Pruning, a method that drops weights.",
+        ),
+        ("What is LRU?", "We introduce LRU, a rule for caches.", "We introduce Quick LRU (QLRU)."),
+        (
+            "What does LRU stand for?",
+            "The rule drops what was least recently used (LRU).",
+            "LRU is a rule that all caches follow.",
+        ),
+    ],
+)
+def test_what_says_it_more_plainly_counts_more(question: str, plainer: str, less: str) -> None:
+    assert how_plainly(plainer, question) > how_plainly(less, question)

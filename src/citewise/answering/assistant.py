@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from citewise.answering import deep
 from citewise.answering.citations import CitedText
-from citewise.answering.evidence import Selection, names_first, select_evidence
+from citewise.answering.evidence import Selection, names_first, plainest, select_evidence
 from citewise.answering.kinds import WIDE
 from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
@@ -69,6 +69,12 @@ _PAPERS = {Effort.QUICK: 6, Effort.NORMAL: 12, Effort.DEEP: 24}
 """Papers that are looked at."""
 _PAPERS_WIDE = {Effort.QUICK: 9, Effort.NORMAL: 18, Effort.DEEP: 24}
 """The same for a list or an overview, which any of them may belong to."""
+_PAPERS_FOR_A_DEFINITION = 100
+_DEFINING = 4
+"""Papers that are looked through for what a thing is, where those that fit best do not say it, and
+how many of those that say it are taken."""
+_PLAIN = 0.95
+"""How plainly it is said when no other paper need be looked for (``definition.how_plainly``)."""
 _EVIDENCE = {Effort.QUICK: 12, Effort.NORMAL: 24, Effort.DEEP: 48}
 """Sentences that are offered to the writer."""
 _PER_PAPER = 6
@@ -383,10 +389,32 @@ class Assistant:
             )
         papers = _PAPERS_WIDE if question.kind in WIDE else _PAPERS
         hits = search(question, papers[effort])
+        if question.kind is QuestionKind.DEFINITION:
+            hits += self._defining(question, hits, search)
         selection = select_evidence(
             question, hits, self.library, most=most, most_per_paper=_PER_PAPER
         )
         return Gathered(question, hits, selection, tuple(notes))
+
+    def _defining(
+        self,
+        question: Question,
+        hits: Sequence[Hit],
+        search: Callable[[Question, int], tuple[Hit, ...]],
+    ) -> tuple[Hit, ...]:
+        """Papers further down that say more plainly what a thing is than those that fit best.
+
+        Papers that are about a thing take it for known; others tell their readers.
+        """
+        best = max(plainest(question, hits, self.library), default=0.0)
+        if not hits or best >= _PLAIN:
+            return ()
+        further = search(question, _PAPERS_FOR_A_DEFINITION)[len(hits) :]
+        plain = plainest(question, further, self.library)
+        found = [at for at in range(len(further)) if plain[at] > best]
+        return tuple(
+            further[at] for at in sorted(found, key=lambda at: (-plain[at], at))[:_DEFINING]
+        )
 
     def _search(self, question: Question, papers: int) -> tuple[tuple[Hit, ...], list[str]]:
         """Papers for the question; those in focus are among them and stand higher."""

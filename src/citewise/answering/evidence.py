@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from citewise.answering.kinds import SEVERAL, WIDE
 from citewise.answering.question import matter_of
-from citewise.backends.definition import defines
+from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
 from citewise.backends.figures import counted
 from citewise.grounding.abstention import Features
@@ -41,7 +41,8 @@ KIND_BONUS = 0.08
 """For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
 
 DEFINITION_BONUS = 0.4
-"""More, for a sentence that says 'X is ...' when it is asked what X is."""
+"""More, for a sentence that says 'X is ...' when it is asked what X is; less if it does so less
+plainly."""
 
 _LONGEST_LEAD = 2
 """Sentences that are added before one that leans on them."""
@@ -184,8 +185,10 @@ _FORMS = {
 
 def _form_bonus(sentence: str, question: Question) -> float:
     """What a sentence gains by having the form that the kind of question wants."""
-    if question.kind is QuestionKind.DEFINITION and defines(sentence, question.standalone):
-        return KIND_BONUS + DEFINITION_BONUS
+    if question.kind is QuestionKind.DEFINITION and (
+        plain := how_plainly(sentence, question.standalone)
+    ):
+        return KIND_BONUS + DEFINITION_BONUS * plain
     form = _FORMS.get(question.kind)
     return KIND_BONUS if form and form.search(sentence) else 0.0
 
@@ -242,6 +245,21 @@ def names_first(question: Question, hits: Sequence[Hit], library: Library) -> tu
         replace(hit, rank=n, score=best if held[hit.paper.id] else hit.score)
         for n, hit in enumerate(ordered, 1)
     )
+
+
+def plainest(question: Question, hits: Sequence[Hit], library: Library) -> list[float]:
+    """How plainly each of the found papers says what the thing is that a question wants defined."""
+    rows = library.sentences([hit.paper.id for hit in hits])
+    return [
+        max(
+            (
+                how_plainly(hit.paper.abstract[start:end], question.standalone)
+                for start, end in (rows[hit.paper.id].spans if hit.paper.id in rows else ())
+            ),
+            default=0.0,
+        )
+        for hit in hits
+    ]
 
 
 def _names_held(question: Question, texts: Sequence[str]) -> float:

@@ -33,6 +33,43 @@ _PROPOSES = re.compile(
     re.IGNORECASE,
 )
 
+_OPENINGS: tuple[tuple[str, float | None], ...] = (
+    (r"^(?:[^,]{1,40}, )?(?:an? |the )?", 1.0),
+    (r"^(?:[^,]{1,40}, )?(?:an? |the )?(?:[\w-]{1,40} ){1,2}", 0.6),
+    ("", None),
+)
+"""What may stand before a thing that a sentence is about, and how plain that makes it: nothing,
+words that narrow it ('DNN pruning is ...'), or any part of the sentence."""
+_STANDS_FOR = re.compile(r"\bstands? for\b", re.IGNORECASE)
+_IS = (
+    r"(?:(?:is|are|(?:has|have) (?:emerged as|become)) (?:an?|the|one)|refers? to"
+    r"|denotes?|means|aims? to|consists? of|comprises?)\b"
+)
+_ARE_SUCH = r"are (?!\w+(?:ed|ing|ly) |not |also )(?:[\w-]{1,40} ){1,4}(?:that|which|derived|of)\b"
+_INTRODUCED = (
+    r"\b(?:(?:introduc|present|propos|describ|releas)\w*|(?:develop|design)(?:s|ed)?) "
+    r"(?:(?:an?|the|our) )?(?:(?:new|novel) )?"
+    r"|\b(?:termed|called|dubbed|named|namely|designated),? (?:as )?"
+)
+_PRAISE = re.compile(
+    r"(?: of the)?(?: \w+){0,2}? (?:promising|popular|powerful|effective|efficient|crucial|key"
+    r"|primary|main|major|central|significant|fundamental|important|common|widely|essential"
+    r"|pivotal|unavoidable|inevitable|critical|leading|dominant|prominent|standard|cornerstone"
+    r"|serious|foundational|predominant|potent|natural|ubiquitous|well-known|long-?standing|challeng\w+|active|remarkable|valuable|vital|core)\b",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(r"\b(?:that|which|where(?:by)?|when|by \w+ing|for \w+ing|to \w+)\b")
+_STANDS_ALONE = re.compile(
+    r"(?:^|[,;:(] |\b(?:an?|the|of|to|in|for|on|by|with|via|through|and|as|that|propose|proposes"
+    r"|introduce|introduces|present|presents|develop|develops|called|named|dubbed|termed) )$",
+    re.IGNORECASE,
+)
+"""What may stand before a thing that is itself meant, not a special kind of it ('Deep X')."""
+_AMIDST, _PRAISED_AND_EXPLAINED, _PRAISED = 0.7, 0.7, 0.4
+_BESIDE, _SPELLED, _OF_A_SPECIAL_KIND, _OF_ITS_LETTERS = 0.6, 0.5, 0.2, 0.5
+"""How plain a definition is within a sentence, of something praised with and without saying how it
+works; as an apposition; with what it is short for; and of something that only bears the name."""
+
 
 def asks_what_is_proposed(question: str) -> bool:
     """Whether a question asks what somebody proposes or what something does."""
@@ -50,14 +87,26 @@ def thing_defined(question: str) -> str | None:
 
 def defines(sentence: str, question: str) -> bool:
     """Whether a sentence says what the thing asked for is ('Speculative decoding is a ...')."""
+    return how_plainly(sentence, question) > 0.0
+
+
+def how_plainly(sentence: str, question: str) -> float:
+    """How plainly a sentence says what the thing asked for is: 0, not at all, to 1.
+
+    'X is a method that ...' says it, 'X has become an important challenge' hardly does, and 'Deep
+    X, a method ...' speaks of something else. The values are chosen, not fitted.
+    """
     if _PROPOSED.search(question):
-        return _PROPOSES.search(sentence) is not None
+        return float(_PROPOSES.search(sentence) is not None)
     thing = thing_defined(question)
     if thing is None:
-        return False
+        return 0.0
     # 'coverage in repeated sampling': the sampling may be known.
     head = re.split(r"\s(?:in|for|within)\s", thing)[0]
-    return any(_says_what_it_is(sentence, name) for name in dict.fromkeys((thing, head)))
+    plain = max(_plainness(sentence, name) for name in {thing, head})
+    if not _STANDS_FOR.search(question):
+        return plain
+    return 1.0 if _spells_out(sentence, thing) else _OF_ITS_LETTERS * plain
 
 
 def tells_of(sentence: str, question: str) -> bool:
@@ -77,24 +126,38 @@ def _form(thing: str) -> str:
     return r"(?<!\w)" + r"[\s-]".join(words) + r"(?:s|es)?(?![\w-])"
 
 
-def _says_what_it_is(sentence: str, thing: str) -> bool:
-    form = rf"{_form(thing)}(?: \([^)]*\))?(?:, [^,]{{3,40}},)?"
-    said = (
-        rf"{form},? (?:(?:is|are|(?:has|have) (?:emerged as|become)) (?:a|an|the|one)|refers? to"
-        r"|denotes?|means|aims? to|consists? of|comprises?)\b"
-        rf"|{form} are (?!\w+(?:ed|ing|ly) |not |also )(?:[\w-]+ ){{1,4}}"
-        r"(?:that|which|derived|of)\b"
-        rf"|{form}(?:, (?:an?|whereby)| [-–—] (?:an?|the)) |: {form}"
-    )
+def _plainness(sentence: str, thing: str) -> float:
     # Only what has a name of its own is introduced by it, or stands for something longer.
-    name = re.escape(thing)
-    introduced = (
-        r"\b(?:introduc|present|propos|develop|describ|releas|design)\w* "
-        r"(?!(?:using|with|by|for|to|in|on|through) )(?:[\w-]+,? ){0,2}?"
-        rf"{name}(?![\w-])|\b(?:termed|called|dubbed|named|namely|designated),? (?:as )?{name}"
-        r"(?![\w-])"
-        rf"|\w \({name}s?\)"
-    )
     named = any(letter.isupper() or letter.isdigit() for letter in thing)
-    found = re.search(said, sentence, re.IGNORECASE)
-    return bool(found or (named and re.search(introduced, sentence, re.IGNORECASE)))
+    form = rf"{_form(thing)}(?: \([^)]*\))?(?:, [^,]{{3,40}},)?"
+    if named:
+        form = rf"(?:{form}|\b\w[\w-]{{0,40}}(?: [\w-]{{1,40}}){{0,6}} \({_form(thing)}\))"
+    for opening, share in _OPENINGS:
+        if said := re.search(rf"{opening}(?P<form>{form}),? {_IS}", sentence, re.IGNORECASE):
+            share = share or _amidst(sentence[: said.start("form")])
+            praise = _PRAISE.match(sentence, said.end())
+            if praise is None:
+                return share
+            explained = _GOES_ON.search(sentence, praise.end())
+            return share * (_PRAISED_AND_EXPLAINED if explained else _PRAISED)
+        if said := re.search(rf"{opening}(?P<form>{form}) {_ARE_SUCH}", sentence, re.IGNORECASE):
+            return share or _amidst(sentence[: said.start("form")])
+    name = re.escape(thing)
+    if named and re.search(rf"(?:{_INTRODUCED}){name}(?![\w+-])", sentence, re.IGNORECASE):
+        return 1.0
+    beside = rf"{form}(?:, (?:an?|whereby)| [-–—] (?:an?|the)) |: {form}"
+    if said := re.search(beside, sentence, re.IGNORECASE):
+        if said.group().startswith(":") or _STANDS_ALONE.search(sentence[: said.start()]):
+            return _BESIDE
+        return _OF_A_SPECIAL_KIND
+    return _SPELLED if named and _spells_out(sentence, thing) else 0.0
+
+
+def _spells_out(sentence: str, thing: str) -> bool:
+    """Whether a sentence has the thing in brackets, behind what it is short for."""
+    return re.search(rf"\w \({re.escape(thing)}s?\)", sentence, re.IGNORECASE) is not None
+
+
+def _amidst(before: str) -> float:
+    """How plain a statement within a sentence is by what stands before its subject."""
+    return _AMIDST if _STANDS_ALONE.search(before) else _OF_A_SPECIAL_KIND

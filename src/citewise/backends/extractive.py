@@ -439,6 +439,16 @@ def _is_undefined(asked: str, groups: Sequence[Sequence[Evidence]]) -> bool:
     )
 
 
+def _speaks_of_another(group: Sequence[Evidence], asked: str) -> bool:
+    """Whether a paper only says in passing what is asked for: the rest of it is of its own work."""
+    said = group[0].span.text
+    return (
+        defines(said, asked)
+        and _SPEAKS_OF_ITSELF.search(said) is None
+        and short_name(group[0].paper.title).casefold() not in asked.casefold()
+    )
+
+
 def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
     """A paper's sentences in order, from the first that speaks of its own work."""
     ordered = sorted(group, key=lambda item: item.ordinal)
@@ -538,10 +548,11 @@ class ExtractiveBackend:
             if chosen.namesakes:
                 yield "Several papers here go by that name:\n\n"
                 sentences = min(2, sentences)
-            elif kind is QuestionKind.DEFINITION and _is_undefined(
-                task.question.standalone, groups
-            ):
-                yield f"{NOT_DEFINED}\n\n"
+            elif kind is QuestionKind.DEFINITION:
+                if _is_undefined(task.question.standalone, groups):
+                    yield f"{NOT_DEFINED}\n\n"
+                elif groups and _speaks_of_another(groups[0], task.question.standalone):
+                    sentences = 1
             sure = kind is QuestionKind.COMPARISON
             further = None if sure else _SENTENCES_OF_A_FURTHER_PAPER
             yield from self._sections(groups, sentences, asked, sure=sure, further=further)
