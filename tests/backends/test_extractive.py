@@ -242,6 +242,17 @@ def test_what_a_paper_hopes_for_is_not_what_an_overview_tells_of_it() -> None:
     assert "We hope" not in cited.text
 
 
+def test_an_overview_tells_what_a_paper_does_rather_than_what_it_sets_out_to_do() -> None:
+    studious = Paper(
+        "p:5",
+        "Glass caches",
+        "In this work, we address several questions of caches. We build caches of glass.",
+    )
+    cited = written(QuestionKind.OVERVIEW, LANTERN, studious)
+    assert "We build caches of glass." in cited.text
+    assert "several questions" not in cited.text
+
+
 def test_a_comparison_is_of_the_papers_that_it_names() -> None:
     named = Paper("p6", "Forgetting on time with Two-Lamps", "Two-Lamps forgets old texts fast.")
     other = Paper("p7", "A near miss", "It keeps texts in a cache as Lantern and Two-Lamps do.")

@@ -193,6 +193,14 @@ _HOLLOW = re.compile(
     re.IGNORECASE,
 )
 """Hopes for what a paper may lead to: they say nothing of it."""
+_INTENTION = re.compile(
+    r"\b(?:we|(?:our|this) (?:paper|work|study|article)) (?:\w+ ){0,2}?"
+    r"(?:attempt|seek|strive|intend|aim|tackle|address|investigate|explore|examine|discuss|focus|stud(?:y|ies)|contribute)"
+    r"(?:e?s|e?d)?\b(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal|propos|introduc"
+    r"|present|achiev|outperform|surpass|by \w+ing)\w*)",
+    re.IGNORECASE,
+)
+"""What a paper sets out to do, rather than what it does or finds."""
 _SECTIONS = (
     ("Surveys", re.compile(r"\bsurveys?\b|\breview(?:s|ed)?\b|\btaxonomy\b", re.IGNORECASE), True),
     (
@@ -370,6 +378,7 @@ def _telling(group: Sequence[Evidence]) -> list[Evidence]:
     near = [item for item in group if item.score >= group[0].score * _TELLING_NEAR]
     own = [item for item in near if _SPEAKS_OF_ITSELF.search(item.span.text)]
     rest = [item for item in group if item not in own]
+    own.sort(key=lambda item: _INTENTION.search(item.span.text) is not None)
     return sorted((*own, *rest), key=lambda item: is_hollow(item.span.text))
 
 
