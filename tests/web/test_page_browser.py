@@ -76,6 +76,20 @@ def test_a_chip_opens_its_paper_with_the_quoted_words_marked(room: Room) -> None
     assert room.in_view("#cw-talk .cw-s.cw-lit", "#cw-talk")
 
 
+def test_a_chip_stays_on_the_line_of_its_words(open_room: Any, address: str) -> None:
+    room: Room = open_room(address, 600, 800)
+    room.ask(QUESTION)
+    for width in range(330, 600, 9):
+        room.page.set_viewport_size({"width": width, "height": 800})
+        alone = room.page.evaluate(
+            """() => [...document.querySelectorAll('#cw-current .cw-chip')].filter(chip => {
+              const rects = [...chip.previousSibling.getClientRects()];
+              return rects[rects.length - 1].bottom <= chip.getBoundingClientRect().top;
+            }).length"""
+        )
+        assert alone == 0, f"{alone} chips alone on a line at {width} pixels"
+
+
 def test_a_far_mark_is_scrolled_into_view(open_room: Any, address: str) -> None:
     room: Room = open_room(address, 1024, 420)
     room.ask(QUESTION)

@@ -264,7 +264,7 @@ def test_the_verdict_follows_the_markers_of_its_sentence() -> None:
     order = [
         str(a["class"]).split()[0] for _, a in seen.tags if a.get("class") not in (None, "cw-prose")
     ]
-    assert order == ["cw-s", "cw-chip", "cw-verdict"]
+    assert order == ["cw-s", "cw-keep", "cw-s", "cw-chip", "cw-verdict"]
 
 
 def test_a_marker_without_its_citation_stays_text() -> None:

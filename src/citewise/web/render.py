@@ -79,6 +79,8 @@ _ANY_MARK = re.compile("[\ue000-\ue1ff]")
 # Mathematics keeps its backslashes and underscores: they travel as private-use characters too.
 _HIDE = {ord(c): chr(0xE100 + ord(c)) for c in "\\_*^~`[]<>&!|"}
 _SHOW = {ord(hidden): chr(char) for char, hidden in _HIDE.items()}
+_LONGEST_KEPT = 24
+"""Characters of a word that a chip keeps on its line; with a longer one it may stand alone."""
 _UNREAD = frozenset("*_`|\\")
 """Characters that Markdown may add to or take from a sentence."""
 
@@ -218,17 +220,31 @@ def _markdown() -> MarkdownIt:
 
 
 def _walk(source: str, env: dict[str, Any]) -> str:
-    """Write ``source`` out, turning marks into the spans and buttons that ``env`` holds."""
+    """Write ``source`` out, turning marks into the spans and buttons that ``env`` holds.
+
+    A chip stays on the line of the word before it.
+    """
     out: list[str] = []
+    kept = False
 
     def put(text: str) -> None:
         text = with_formulas(text.translate(_SHOW))
         css = env["spans"].get(env["open"])
         out.append(f"<span {css}>{text}</span>" if css and text.strip() else text)
 
+    marks = list(_MARK.finditer(source))
     position = 0
-    for match in _MARK.finditer(source):
-        put(source[position : match.start()])
+    for at, match in enumerate(marks):
+        text = source[position : match.start()]
+        if kept and text:
+            out.append("</span>")
+            kept = False
+        words, word = _last_word(text) if _chip_follows(marks, at) else (text, "")
+        put(words)
+        if word:
+            out.append('<span class="cw-keep">')
+            kept = True
+            put(word)
         position = match.end()
         kind = match.group()[0]
         if kind == _END:
@@ -237,8 +253,27 @@ def _walk(source: str, env: dict[str, Any]) -> str:
             env["open"] = int(match.group(1))
         else:
             out.append(env["chips" if kind == _CHIP else "verdicts"].get(int(match.group(1)), ""))
+    if kept:
+        out.append("</span>")
     put(source[position:])
     return "".join(out)
+
+
+def _chip_follows(marks: Sequence[re.Match[str]], at: int) -> bool:
+    """Whether a chip is among the marks that stand together from ``marks[at]`` on."""
+    while marks[at].group()[0] != _CHIP:
+        at += 1
+        if at == len(marks) or marks[at].start() > marks[at - 1].end():
+            return False
+    return True
+
+
+def _last_word(text: str) -> tuple[str, str]:
+    """A text and its last word apart; no word where that is a part of a formula, or very long."""
+    begin = text.rfind(" ") + 1
+    whole = not any(start < begin < end for start, end, _ in formulas(text.translate(_SHOW)))
+    fits = whole and len(text) - begin <= _LONGEST_KEPT
+    return (text[:begin], text[begin:]) if fits else (text, "")
 
 
 def _render_text(self: Any, tokens: Any, i: int, options: Any, env: dict[str, Any]) -> str:
