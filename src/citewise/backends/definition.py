@@ -55,7 +55,8 @@ _PRAISE = re.compile(
     r"(?: of the)?(?: \w+){0,2}? (?:promising|popular|powerful|effective|efficient|crucial|key"
     r"|primary|main|major|central|significant|fundamental|important|common|widely|essential"
     r"|pivotal|unavoidable|inevitable|critical|leading|dominant|prominent|standard|cornerstone"
-    r"|serious|foundational|predominant|potent|natural|ubiquitous|well-known|long-?standing|challeng\w+|active|remarkable|valuable|vital|core)\b",
+    r"|serious|foundational|predominant|potent|natural|ubiquitous|well-known|long-?standing"
+    r"|challeng\w+|active|remarkable|valuable|vital|core)\b",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"\b(?:that|which|where(?:by)?|when|by \w+ing|for \w+ing|to \w+)\b")
@@ -127,10 +128,12 @@ def _form(thing: str) -> str:
 
 
 def _plainness(sentence: str, thing: str) -> float:
+    if not re.search(_form(thing), sentence, re.IGNORECASE):
+        return 0.0
     # Only what has a name of its own is introduced by it, or stands for something longer.
     named = any(letter.isupper() or letter.isdigit() for letter in thing)
     form = rf"{_form(thing)}(?: \([^)]*\))?(?:, [^,]{{3,40}},)?"
-    if named:
+    if named and _spells_out(sentence, thing):
         form = rf"(?:{form}|\b\w[\w-]{{0,40}}(?: [\w-]{{1,40}}){{0,6}} \({_form(thing)}\))"
     for opening, share in _OPENINGS:
         if said := re.search(rf"{opening}(?P<form>{form}),? {_IS}", sentence, re.IGNORECASE):
