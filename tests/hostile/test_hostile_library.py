@@ -169,6 +169,9 @@ class Bomb:
 def test_nothing_is_unpickled(theirs: Path, encoder: MiniLM, tmp_path: Path) -> None:
     mark = tmp_path / "it-ran"
     data = pickle.dumps(Bomb(mark))
+    change(theirs, "UPDATE papers SET sentence_vectors = ?", data)
+    # Before the files come: with them the vector index is refused, and no more is read behind it.
+    use(theirs, encoder)
     for file in [path for path in theirs.rglob("*") if path.is_file()]:
         if file.name not in ("papers.sqlite",):
             (file.parent / "index_metadata.pickle").write_bytes(data)
@@ -176,7 +179,6 @@ def test_nothing_is_unpickled(theirs: Path, encoder: MiniLM, tmp_path: Path) -> 
     for folder in [path for path in theirs.rglob("*") if path.is_dir()]:
         (folder / "index_metadata.pickle").write_bytes(data)
         (folder / "__init__.py").write_text(f"import os; os.mkdir({str(mark)!r})")
-    change(theirs, "UPDATE papers SET sentence_vectors = ?", data)
     use(theirs, encoder)
     assert not mark.exists()
     pickle.loads(data)  # noqa: S301 - our own: proves that the test would have seen it

@@ -285,9 +285,14 @@ def test_a_model_that_obeys_gets_nothing_unbacked_through(
         env = {"CITEWISE_API_KEY": key}
         backend = backend_from(server.spec(), limits=SHORT, env=env)
         assistant = Assistant(poisoned, backend)
-        other = assistant.ask("My password is OTHER-TALK-77. " + question)
+        other = assistant.ask(question.replace("?", " for OTHER-TALK-77?"))
+        first = len(server.requests)
+        assert "OTHER-TALK-77" in server.requests[-1].text
         answer = assistant.ask(question)
-        second = server.requests[-1].text
+        second = "".join(request.text for request in server.requests[first:])
+        # Were they not left out, orders would be among the evidence of both questions.
+        assistant.ask(questions(some)[-1])
+    assert second
     assert "OTHER-TALK-77" not in second, "conversations are apart"
     assert "OTHER-TALK-77" not in json.dumps(answer.to_dict())
     for given in (answer, other):
@@ -298,9 +303,9 @@ def test_a_model_that_obeys_gets_nothing_unbacked_through(
                 assert "Kestrel" not in sentence.text, sentence
                 assert key not in sentence.text
         assert key not in json.dumps(given.to_dict())
-    prompts = [json.dumps(request.body) for request in server.requests]
+    prompts = [json.dumps(request.body, ensure_ascii=False) for request in server.requests]
     assert not any(key in prompt for prompt in prompts)
-    for order in INJECTIONS[:2]:
+    for order in map(defused, INJECTIONS):
         assert not any(order[:40] in prompt for prompt in prompts), "no order is passed on"
 
 

@@ -21,8 +21,10 @@ MOST_CITATIONS = 3
 """Citations a sentence keeps, the first ones (as in ALCE, Gao et al. 2023, section 4.2)."""
 
 _MARKER = re.compile(
-    # "[0, 1]" is an interval: evidence is numbered from 1.
-    r"[ \t]*[\[【](?:\^|#|citation:?\s*)?(?!0\s*[,;–-])(\d{1,4}(?:\s*[,;–-]\s*\^?\d{1,4})*)[\]】]"
+    # "[0, 1]" is an interval: evidence is numbered from 1. From the first blank on and never back,
+    # or a long run of blanks takes quadratic time.
+    r"(?<![ \t])[ \t]*+[\[【](?:\^|#|citation:?\s*)?(?!0\s*[,;–-])"
+    r"(\d{1,4}(?:\s*[,;–-]\s*\^?\d{1,4})*)[\]】]"
 )
 _RANGE = re.compile(r"(\d+)\s*[–-]\s*(\d+)")
 _ITEM = re.compile(r"^(\s*(?:>\s*)*(?:[-*•+]|\d{1,2}[.)])\s+|\s*(?:>\s*)+)")

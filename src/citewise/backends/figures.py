@@ -21,7 +21,7 @@ _NUMBER = r"(?:[$€£]\s?)?\d+(?:[.,]\d+)*"
 _FIGURE = re.compile(
     rf"(?<![\w.])(?<!\w-){_NUMBER}{_UNIT}(?:(?:\s?[-–]\s?|\sto\s){_NUMBER}{_UNIT})?"
 )
-_MARKER = re.compile(r"\s*\[\d+\]")
+_MARKER = re.compile(r"(?<!\s)\s*+\[\d+\]")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 

@@ -48,7 +48,10 @@ _HIDING = re.compile(
     "[\u061c\u115f\u1160\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\uffa0\ufff9-\ufffb"
     "\U000e0000-\U000e0fff]"
 )
-_BREAKS = re.compile(r"[ \t]*[\t\n\v\f\r\x85\u2028\u2029]+[ \t\n\v\f\r\x85\u2028\u2029]*")
+_BREAKS = re.compile(
+    # From its first blank on and never back, or a long run of blanks takes quadratic time.
+    r"(?<! ) *+[\t\n\v\f\r\x85\u2028\u2029][ \t\n\v\f\r\x85\u2028\u2029]*+"
+)
 
 
 def clean(text: str) -> str:
