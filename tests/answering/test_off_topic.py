@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from citewise.answering.assistant import Assistant
 from citewise.library.library import Library
+from citewise.sample import sample_folder
 
 FORMS = (
     "{}",
@@ -12,6 +15,7 @@ FORMS = (
     "Compare approaches to {}.",
     "what do people do about {} nowadays",
 )
+OF_ONE_PAPER = ("{} rates", "What is the average price of {}?", "Why did {} become popular?")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,7 @@ def assistant(sample_library: Library) -> Assistant:
 @pytest.mark.parametrize(
     "matter", ["beekeeping", "the Battle of Hastings", "tooth decay", "sailing knots", "glaciers"]
 )
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMS + OF_ONE_PAPER)
 def test_a_theme_that_no_paper_touches_is_declined(
     form: str, matter: str, assistant: Assistant
 ) -> None:
@@ -36,3 +40,12 @@ def test_a_theme_that_no_paper_touches_is_declined(
 @pytest.mark.parametrize("form", FORMS)
 def test_a_theme_of_the_papers_is_answered(form: str, matter: str, assistant: Assistant) -> None:
     assert assistant.ask(form.format(matter)).answered
+
+
+def test_before_papers_have_vectors_their_words_decide(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library:
+        library.ingest(sample_folder(), embed=False)
+        assistant = Assistant(library)
+        assert assistant.ask("Which papers prune language models?").answered
+        assert assistant.ask("Give me an overview of speculative decoding.").answered
+        assert not assistant.ask("Give me an overview of beekeeping.").answered

@@ -104,12 +104,16 @@ several: those get it where the papers have to do with them at all."""
 _NEAR_WHATEVER_THE_WORDS = 0.9
 """Of the cosines, from which words say nothing more: a small library has few of them. No other
 matter came to more than 0.87."""
-_NEAR_THE_MATTER = 0.86
+_NEAR_THE_MATTER = {True: 0.86, False: 0.5}
 _COVERED_GIVES, _NAMES_GIVE, _UNKNOWN_COSTS = 0.25, 0.5, 0.6
 """Cosines of the best sentence and of the best passage, together, from which papers have to do with
-a question about several: less where its words stand in one sentence or its names in the papers,
-more where words of it stand nowhere. After a logistic fit on 90 questions of that kind and 149 on
-other matters; training/ABSTENTION.md says what it declines."""
+a question, by whether it is about several: less where its words stand in one sentence or its names
+in the papers, more where words of it stand nowhere. After a logistic fit on 90 questions of that
+kind and 149 on other matters, and a look at 155 about single papers and 200 on other matters;
+training/ABSTENTION.md says what it declines."""
+_SHARED_AT_LEAST = 0.3
+"""The same of a question's words that one paper holds, less those that stand nowhere, while papers
+have no vectors yet."""
 
 _NAME = re.compile(r"[\w$][\w$./+-]*")
 _MARKED = re.compile(r"[A-Za-z][A-Z0-9]|[0-9][A-Za-z]")
@@ -297,21 +301,29 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     return 0.0
 
 
-def _touches_matter(question: Question, terms: _Terms, features: Features) -> bool:
-    """Whether the papers have to do with what a question about several asks for.
+def _touches_matter(
+    question: Question, terms: _Terms, features: Features, *, embedded: bool
+) -> bool:
+    """Whether the papers have to do with what a question asks for.
 
-    ``features``: those that are seen without the model.
+    ``features``: those that are seen without the model. ``embedded``: whether most of the papers
+    have vectors to go by; where they have not, words decide.
     """
-    # Everyday words say nothing: few papers hold few of them.
-    common = background().frequency
-    named = any(stem(word.lower()) not in common for word in terms.unknown)
-    if named and terms.unknown_weight >= _MOSTLY_UNKNOWN:
-        return False
+    several = question.kind in SEVERAL
+    if several:
+        # Everyday words say nothing: few papers hold few of them.
+        common = background().frequency
+        named = any(stem(word.lower()) not in common for word in terms.unknown)
+        if named and terms.unknown_weight >= _MOSTLY_UNKNOWN:
+            return False
+    unknown = _UNKNOWN_COSTS * features.unknown
+    if not embedded:
+        return features.covered_by_paper - unknown >= _SHARED_AT_LEAST
     near = features.cosine + features.passage
-    matter = near + _COVERED_GIVES * features.covered - _UNKNOWN_COSTS * features.unknown
+    matter = near + _COVERED_GIVES * features.covered - unknown
     if _names_in(question.standalone):
         matter += _NAMES_GIVE * features.names
-    return near >= _NEAR_WHATEVER_THE_WORDS or matter >= _NEAR_THE_MATTER
+    return near >= _NEAR_WHATEVER_THE_WORDS or matter >= _NEAR_THE_MATTER[several]
 
 
 def _answered(question: Question, titles: Sequence[str], abstracts: Sequence[str]) -> float:
@@ -455,10 +467,10 @@ def select_evidence(
         wanted=_wanted_found(question, texts, library),
         answered=0.0,
     )
-    if not several:
-        features = replace(features, answered=_answered(question, titles, abstracts))
-    elif _touches_matter(question, terms, features):
-        features = replace(features, answered=SEVERAL_ANSWER)
+    with_vectors = sum(row.vectors is not None for row in rows.values())
+    if _touches_matter(question, terms, features, embedded=2 * with_vectors > len(rows)):
+        answered = SEVERAL_ANSWER if several else _answered(question, titles, abstracts)
+        features = replace(features, answered=answered)
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 
 
