@@ -409,12 +409,13 @@ class Assistant:
         best = max(plainest(question, hits, self.library), default=0.0)
         if not hits or best >= _PLAIN:
             return ()
-        further = search(question, _PAPERS_FOR_A_DEFINITION)[len(hits) :]
+        known = {hit.paper.id for hit in hits}
+        found = search(question, _PAPERS_FOR_A_DEFINITION)
+        further = [hit for hit in found if hit.paper.id not in known]
         plain = plainest(question, further, self.library)
-        found = [at for at in range(len(further)) if plain[at] > best]
-        return tuple(
-            further[at] for at in sorted(found, key=lambda at: (-plain[at], at))[:_DEFINING]
-        )
+        plainer = [at for at in range(len(further)) if plain[at] > best]
+        plainer.sort(key=lambda at: (-plain[at], at))
+        return tuple(further[at] for at in plainer[:_DEFINING])
 
     def _search(self, question: Question, papers: int) -> tuple[tuple[Hit, ...], list[str]]:
         """Papers for the question; those in focus are among them and stand higher."""
