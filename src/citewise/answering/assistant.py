@@ -27,6 +27,7 @@ from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
 from citewise.answering.wishes import authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
+from citewise.backends.definition import thing_defined
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
@@ -389,7 +390,7 @@ class Assistant:
             )
         papers = _PAPERS_WIDE if question.kind in WIDE else _PAPERS
         hits = search(question, papers[effort])
-        if question.kind is QuestionKind.DEFINITION:
+        if question.kind is QuestionKind.DEFINITION and thing_defined(question.standalone):
             hits += self._defining(question, hits, search)
         selection = select_evidence(
             question, hits, self.library, most=most, most_per_paper=_PER_PAPER
