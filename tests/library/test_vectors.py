@@ -72,6 +72,15 @@ def test_a_filter_of_any_length_is_exact(index: VectorIndex, others: int) -> Non
     assert index.search(vectors[0], 5, []) == []
 
 
+def test_every_passage_of_a_long_paper_is_looked_at_behind_a_filter(index: VectorIndex) -> None:
+    fill(index, 60)
+    vectors = unit_vectors(9, seed=3)
+    index.update([f"long#{i}" for i in range(9)], ["long"] * 9, vectors)
+    found = index.search(vectors[8], 20, ["long", "p2"])
+    assert found[0] == ("long#8", "long", pytest.approx(1.0, abs=1e-5))
+    assert len(found) == 11
+
+
 def test_more_rows_than_chroma_takes_in_a_call(index: VectorIndex) -> None:
     fill(index, 6_000)
     assert index.count() == 6_000

@@ -86,6 +86,8 @@ class _Memory:
     version: int
     waiting: int
     """Papers that are not embedded yet."""
+    undated: int | None = None
+    """Papers without a date of publication, once they were counted."""
     meanings: dict[str, _Meaning] = field(default_factory=dict)
     words: dict[str, dict[str, float]] = field(default_factory=dict)
     """``feedback.word_shares`` of title and abstract."""
@@ -221,9 +223,13 @@ class Retriever:
             return None
         allowed = self._store.select_ids(filters)
         if filters.since or filters.until:
-            undated = self._store.count("all") - self._store.count("dated")
-            if undated:
-                notes.append(f"{undated} papers without a date of publication were left out.")
+            memory = self._remembered()
+            if memory.undated is None:
+                memory.undated = self._store.count("all") - self._store.count("dated")
+            if memory.undated:
+                notes.append(
+                    f"{memory.undated} papers without a date of publication were left out."
+                )
         return allowed
 
     def _by_words(
