@@ -372,8 +372,10 @@ def _compared(
             include=["embeddings"],
         )
         ids = got["ids"]
-        rows = np.asarray(got["embeddings"], np.float32).reshape(len(ids), -1)
-        cosines = np.einsum("nd,d->n", rows, vector).tolist() if ids else []
+        if not ids:
+            break
+        rows = np.asarray(got["embeddings"], np.float32)
+        cosines = np.einsum("nd,d->n", rows, vector).tolist()
         owners = [passage_id.rpartition("#")[0] for passage_id in ids]
         found += zip(ids, owners, cosines, strict=True)
         # Only a long text has more passages than these.
