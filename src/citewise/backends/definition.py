@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 NOT_DEFINED = "These abstracts do not say what it is; they say of it:"
 
@@ -77,6 +78,8 @@ def asks_what_is_proposed(question: str) -> bool:
     return _PROPOSED.search(question) is not None and len(question.split()) <= _LONGEST
 
 
+# Every sentence of the papers that are looked through is held against the same question.
+@lru_cache(maxsize=32)
 def thing_defined(question: str) -> str | None:
     """What a question wants to be told the meaning of ('What is X?'), or None."""
     text = " ".join(question.split())
