@@ -133,6 +133,8 @@ def test_a_score_that_the_word_index_cut_off_is_filled_in(
     with Library.open(tmp_path / "library") as library:
         library.add([Paper(name, "", text) for name, text in TOPICS.items()])
         monkeypatch.setattr("citewise.library.retrieval.DEPTH", 2)
+        # As in a library too large to score whole.
+        monkeypatch.setattr("citewise.library.lexical._WHOLE", 0)
         filled = {hit.paper.id: hit for hit in library.search(query, 2)}
         real: Callable[..., dict[str, float]] = library._lexical.scores
         asked: list[str] = []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.support.processes import Python
 
 from citewise.errors import LibraryError
+from citewise.library import vectors as vectors_module
 from citewise.library.vectors import VectorIndex
 
 DIMENSIONS = 16
@@ -30,8 +31,13 @@ def fill(index: VectorIndex, n: int, seed: int = 0) -> NDArray[np.float32]:
     return vectors
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[VectorIndex]:
+@pytest.fixture(params=["held", "asked"])
+def index(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[VectorIndex]:
+    """An index that is held in memory while it is small, and one that never is."""
+    if request.param == "asked":
+        monkeypatch.setattr(vectors_module, "_MOST_HELD", -1)
     index = VectorIndex(tmp_path / "vectors")
     yield index
     index.close()
@@ -50,7 +56,8 @@ def test_the_nearest_passages_come_first_with_their_cosine(index: VectorIndex) -
 
 
 def test_writing_again_replaces_and_forgetting_removes(index: VectorIndex) -> None:
-    fill(index, 20)
+    first = fill(index, 20)
+    assert index.search(first[3], 1)[0][2] == pytest.approx(1.0, abs=1e-5)
     other = fill(index, 20, seed=1)
     assert index.count() == 20
     assert index.search(other[3], 1)[0][2] == pytest.approx(1.0, abs=1e-5)

@@ -166,6 +166,11 @@ class LexicalIndex:
                 return found[:limit]
             asked = min(4 * asked, total)
 
+    def quickly(self, papers: int) -> int:
+        """How many papers are scored as quickly as that many: all of a small library."""
+        everything = self._view().papers
+        return everything if everything <= _WHOLE * papers else papers
+
     def weights(self, query: str) -> dict[str, float]:
         """The different stemmed words of a query, in order, each of weight 1; at most 256."""
         return dict.fromkeys(list(dict.fromkeys(self.terms(query)))[:_MOST_TERMS], 1.0)

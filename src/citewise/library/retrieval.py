@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +28,7 @@ from citewise.library.orders import without_orders
 from citewise.library.papers import PaperStore
 from citewise.library.passages import Offsets
 from citewise.library.vectors import VectorIndex
+from citewise.models.loading import available_processors
 from citewise.types import Filters, Hit, Paper, SearchResult, Span
 
 Vector: TypeAlias = NDArray[np.float32]
@@ -56,6 +60,9 @@ _LONGEST_QUERY = 2_000
 
 _LONGEST_WORD = 60
 """Characters of a word that the word index knows."""
+
+_BESIDE = ThreadPoolExecutor(available_processors(), thread_name_prefix="citewise-words")
+"""Looks for words while the thread that asks waits for the encoder and for Chroma."""
 
 _WORD = re.compile(r"[^\W_]+")
 _NOTHING = "There is nothing to search for in the question"
@@ -105,6 +112,20 @@ class _Sought:
     vector: Vector | None
     feedback: bool
     """Whether the words that the best papers share count as well."""
+    memory: _Memory
+    """Of the library as it was when the search began."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ByWords:
+    """What the word index says."""
+
+    found: Mapping[str, _Found]
+    """The candidates that it brings up."""
+    scores: Mapping[str, float]
+    """BM25 of these and perhaps of others."""
+    complete: bool
+    """Whether every paper that is not in ``scores`` has none of the words."""
 
 
 class Retriever:
@@ -135,18 +156,25 @@ class Retriever:
         terms = self._lexical.weights(words)
         if why := _nothing_in(words, terms):
             return SearchResult(query, (), {"total": _ms_since(started)}, (why, *notes))
-        allowed = self._allowed(filters, notes)
-
-        mark = time.perf_counter()
-        vector = self._embedder.embed_queries([words])[0]
-        timings["embed"] = _ms_since(mark)
-        typed = self._typed(words) if explain else {}
-        hits = self._ranked(_Sought(terms, typed, vector, True), k, allowed, explain, timings)
+        memory = self._remembered()
+        allowed = self._allowed(filters, memory, notes)
+        depth = max(DEPTH, k)
+        with self._words_beside(terms, depth, allowed, memory, timings) as found:
+            mark = time.perf_counter()
+            vector = self._embedder.embed_queries([words])[0]
+            timings["embed"] = _ms_since(mark)
+            mark = time.perf_counter()
+            dense = self._by_meaning(vector, depth, allowed)
+            timings["dense"] = _ms_since(mark)
+            typed = self._typed(words) if explain else {}
+            lexical = found()
+        sought = _Sought(terms, typed, vector, True, memory)
+        hits = self._ranked(sought, lexical, dense, k, explain, timings)
         if hits and not any(hit.lexical_rank for hit in hits):
             notes.append(
                 "None of these papers has a word of the question: ranked by meaning alone."
             )
-        return self._result(query, hits, started, timings, notes)
+        return self._result(query, hits, started, timings, memory, notes)
 
     def similar(self, paper: Paper, k: int, filters: Filters) -> SearchResult:
         """The ``k`` papers most like ``paper``, itself left out, by its vectors and rarest words.
@@ -156,16 +184,61 @@ class Retriever:
         started = time.perf_counter()
         notes: list[str] = []
         timings: dict[str, float] = {}
-        allowed = self._allowed(filters, notes)
-        meaning = self._meanings([paper.id]).get(paper.id)
+        memory = self._remembered()
+        allowed = self._allowed(filters, memory, notes)
+        meaning = self._meanings([paper.id], memory).get(paper.id)
         if meaning is None:
             notes.append("The paper is not embedded yet: compared by its words alone.")
-        terms = relevance_terms([self._words(paper)], [0.0])
+        terms = relevance_terms([self._words(paper, memory)], [0.0])
         typed = self._typed(f"{paper.title} {without_orders(paper.abstract)}")
         shown = {term: typed[term] for term in terms if term in typed}
-        sought = _Sought(terms, shown, meaning.mean if meaning else None, False)
-        found = self._ranked(sought, k, allowed, True, timings, leave_out=paper.id)
-        return self._result(paper.title, found, started, timings, notes)
+        vector = meaning.mean if meaning else None
+        depth = max(DEPTH, k) + 1
+        mark = time.perf_counter()
+        lexical = self._by_words(terms, depth, allowed)
+        timings["lexical"] = _ms_since(mark)
+        mark = time.perf_counter()
+        dense = self._by_meaning(vector, depth, allowed)
+        timings["dense"] = _ms_since(mark)
+        found = self._ranked(
+            _Sought(terms, shown, vector, False, memory),
+            replace(lexical, found=_without(lexical.found, paper.id)),
+            _without(dense, paper.id),
+            k,
+            True,
+            timings,
+        )
+        return self._result(paper.title, found, started, timings, memory, notes)
+
+    @contextmanager
+    def _words_beside(
+        self,
+        terms: Mapping[str, float],
+        depth: int,
+        allowed: Sequence[str] | None,
+        memory: _Memory,
+        timings: dict[str, float],
+    ) -> Iterator[Callable[[], _ByWords]]:
+        """What words find, looked for in another thread; gives what waits for it.
+
+        Sentence vectors of what is found are read there too, for the ranking wants them.
+        """
+
+        def look() -> _ByWords:
+            mark = time.perf_counter()
+            lexical = self._by_words(terms, depth, allowed)
+            timings["lexical"] = _ms_since(mark)
+            self._meanings(list(lexical.found), memory)
+            return lexical
+
+        begun = _BESIDE.submit(look)
+        try:
+            # Where others keep that thread busy, this one is the quicker.
+            yield lambda: look() if begun.cancel() else begun.result()
+        finally:
+            # Whoever hears of an error may close the library.
+            if not begun.cancel():
+                wait((begun,))
 
     def _result(
         self,
@@ -173,9 +246,10 @@ class Retriever:
         hits: tuple[Hit, ...],
         started: float,
         timings: dict[str, float],
+        memory: _Memory,
         notes: list[str],
     ) -> SearchResult:
-        if waiting := self._remembered().waiting:
+        if waiting := memory.waiting:
             notes.append(f"{waiting} papers are not embedded yet: found by their words alone.")
         timings["total"] = _ms_since(started)
         return SearchResult(query, hits, timings, tuple(notes))
@@ -183,31 +257,19 @@ class Retriever:
     def _ranked(
         self,
         sought: _Sought,
+        lexical: _ByWords,
+        dense: Mapping[str, _Found],
         k: int,
-        allowed: Sequence[str] | None,
         explain: bool,
         timings: dict[str, float],
-        leave_out: str | None = None,
     ) -> tuple[Hit, ...]:
-        """The hits for what is sought; adds to the timings."""
+        """The hits for what is sought, of what the indexes found; adds to the timings."""
         mark = time.perf_counter()
-        depth = max(DEPTH, k) + (leave_out is not None)
-        lexical = self._by_words(sought.terms, depth, allowed)
-        cut = len(lexical) >= depth
-        timings["lexical"] = _ms_since(mark)
-
-        mark = time.perf_counter()
-        dense = self._by_meaning(sought.vector, depth, allowed)
-        timings["dense"] = _ms_since(mark)
-
-        mark = time.perf_counter()
-        if leave_out is not None:
-            lexical, dense = _without(lexical, leave_out), _without(dense, leave_out)
-        ranked = self._rank(sought, lexical, dense, cut)
+        ranked = self._rank(sought, lexical, dense)
         timings["fuse"] = _ms_since(mark)
 
         mark = time.perf_counter()
-        hits = self._hits(sought, ranked, lexical, dense, k, explain)
+        hits = self._hits(sought, ranked, lexical.found, dense, k, explain)
         timings["read"] = _ms_since(mark)
         return hits
 
@@ -218,12 +280,11 @@ class Retriever:
             memory = self._memory = _Memory(version, self._store.count_missing("dense"))
         return memory
 
-    def _allowed(self, filters: Filters, notes: list[str]) -> list[str] | None:
+    def _allowed(self, filters: Filters, memory: _Memory, notes: list[str]) -> list[str] | None:
         if not filters:
             return None
         allowed = self._store.select_ids(filters)
         if filters.since or filters.until:
-            memory = self._remembered()
             if memory.undated is None:
                 memory.undated = self._store.count("all") - self._store.count("dated")
             if memory.undated:
@@ -234,11 +295,17 @@ class Retriever:
 
     def _by_words(
         self, terms: Mapping[str, float], depth: int, allowed: Sequence[str] | None
-    ) -> dict[str, _Found]:
+    ) -> _ByWords:
         if allowed is not None and not allowed:
-            return {}
-        found = self._lexical.search(terms, depth, allowed)
-        return {paper_id: _Found(rank, score) for rank, (paper_id, score) in enumerate(found, 1)}
+            return _ByWords({}, {}, True)
+        # In a small library scoring all is as quick, and what the vectors bring up is scored too.
+        wanted = max(depth, self._lexical.quickly(depth))
+        scores = dict(self._lexical.search(terms, wanted, allowed))
+        found = {
+            paper_id: _Found(rank, score)
+            for rank, (paper_id, score) in enumerate(islice(scores.items(), depth), 1)
+        }
+        return _ByWords(found, scores, len(scores) < wanted)
 
     def _by_meaning(
         self, vector: Vector | None, depth: int, allowed: Sequence[str] | None
@@ -254,23 +321,19 @@ class Retriever:
     def _rank(
         self,
         sought: _Sought,
-        lexical: Mapping[str, _Found],
+        lexical: _ByWords,
         dense: Mapping[str, _Found],
-        cut: bool,
     ) -> list[tuple[str, float]]:
-        """All candidates with their scores, 0 to 1, best first.
-
-        ``cut`` says that more papers have the query's words than ``lexical`` holds.
-        """
-        ids = sorted({*lexical, *dense})
+        """All candidates with their scores, 0 to 1, best first."""
+        ids = sorted({*lexical.found, *dense})
         if not ids:
             return []
-        bm25 = {paper_id: found.score for paper_id, found in lexical.items()}
-        if cut:
-            bm25 |= self._lexical.scores(sought.terms, [i for i in ids if i not in lexical])
+        bm25 = dict(lexical.scores)
+        if not lexical.complete:
+            bm25 |= self._lexical.scores(sought.terms, [i for i in ids if i not in bm25])
         by_words = np.array([bm25.get(paper_id, 0.0) for paper_id in ids])
 
-        meanings = self._meanings(ids)
+        meanings = self._meanings(ids, sought.memory)
         embedded = np.array([paper_id in meanings for paper_id in ids])
         means = np.zeros((len(ids), self._embedder.dimensions), np.float32)
         best_sentence = np.zeros(len(ids))
@@ -299,33 +362,33 @@ class Retriever:
             + SENTENCE_WEIGHT * np.where(embedded, standardise(best_sentence, embedded), guess)
         )
         if sought.feedback:
-            scores = self._with_feedback(ids, scores)
+            scores = self._with_feedback(ids, scores, sought.memory)
         scores = smooth(scores, means, SMOOTHING)
         shown = 1.0 / (1.0 + np.exp(-scores))
         # Ids break ties, so that the same query always gives the same order.
         return sorted(zip(ids, shown.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
 
-    def _with_feedback(self, ids: Sequence[str], scores: Floats) -> Floats:
+    def _with_feedback(self, ids: Sequence[str], scores: Floats, memory: _Memory) -> Floats:
         """Scores with a share of the words that the best papers share."""
         best = np.argsort(-scores, kind="stable")[:FEEDBACK_PAPERS]
-        words = self._words_of([ids[at] for at in best])
+        words = self._words_of([ids[at] for at in best], memory)
         read = [(words[ids[at]], float(scores[at])) for at in best if ids[at] in words]
         wanted = relevance_terms([text for text, _ in read], [weight for _, weight in read])
         found = self._lexical.scores(wanted, ids)
         again = np.array([found.get(paper_id, 0.0) for paper_id in ids])
         return (1.0 - FEEDBACK_WEIGHT) * scores + FEEDBACK_WEIGHT * standardise(again)
 
-    def _words_of(self, ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    def _words_of(self, ids: Sequence[str], memory: _Memory) -> dict[str, dict[str, float]]:
         """The words of papers, read where they are not known."""
-        known = self._remembered().words
+        known = memory.words
         found = {paper_id: known[paper_id] for paper_id in ids if paper_id in known}
         unknown = [paper_id for paper_id in ids if paper_id not in found]
         for paper_id, paper in self._store.papers(unknown).items() if unknown else ():
-            found[paper_id] = self._words(paper)
+            found[paper_id] = self._words(paper, memory)
         return found
 
-    def _words(self, paper: Paper) -> dict[str, float]:
-        known = self._remembered().words
+    def _words(self, paper: Paper, memory: _Memory) -> dict[str, float]:
+        known = memory.words
         shares = known.get(paper.id)
         if shares is None:
             stems = self._lexical.terms(f"{paper.title} {without_orders(paper.abstract)}")
@@ -335,9 +398,9 @@ class Retriever:
             known[paper.id] = shares
         return shares
 
-    def _meanings(self, ids: Sequence[str]) -> dict[str, _Meaning]:
+    def _meanings(self, ids: Sequence[str], memory: _Memory) -> dict[str, _Meaning]:
         """Sentence vectors of the embedded papers, kept in memory until the library changes."""
-        kept = self._remembered().meanings
+        kept = memory.meanings
         found = {paper_id: kept[paper_id] for paper_id in ids if paper_id in kept}
         unknown = [paper_id for paper_id in ids if paper_id not in found]
         if len(kept) + len(unknown) > _CACHED_PAPERS:
@@ -376,7 +439,7 @@ class Retriever:
             inside = row is not None and row.start < row.end <= len(paper.abstract)
             offsets = (row.start, row.end) if row and inside else self._passage(paper, sought.terms)
             sentence, cosine = sentences.get(paper.id, (None, None))
-            mine = self._words(paper) if explain else {}
+            mine = self._words(paper, sought.memory) if explain else {}
             hits.append(
                 Hit(
                     rank=len(hits) + 1,
@@ -400,14 +463,14 @@ class Retriever:
         self, sought: _Sought, papers: Sequence[Paper]
     ) -> dict[str, tuple[Offsets, float | None]]:
         """The sentence of each paper nearest to what is sought, by meaning or else by words."""
-        kept = self._remembered().spans
+        kept = sought.memory.spans
         unknown = [paper.id for paper in papers if paper.id not in kept]
         if len(kept) + len(unknown) > _CACHED_PAPERS:
             kept.clear()
             unknown = [paper.id for paper in papers]
         if unknown:
             kept.update(self._store.spans(unknown))
-        meanings = self._meanings([paper.id for paper in papers])
+        meanings = self._meanings([paper.id for paper in papers], sought.memory)
         best: dict[str, tuple[Offsets, float | None]] = {}
         for paper in papers:
             # Changed by another process since it was found, its sentences may be others.
