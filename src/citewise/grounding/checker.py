@@ -36,15 +36,19 @@ CONTRADICTED = 0.6
 class Parameters:
     """What was fitted or chosen on development data; see training/CHECKER.md."""
 
-    slope: float = 6.72
-    intercept: float = -3.58
+    slope: float = 6.54
+    intercept: float = -3.71
     """The logistic that turns the score into a probability (Platt 1999)."""
     bigrams: float = 0.5
     """Weight of neighbouring words beside the single ones; chosen, not fitted."""
-    learned: float = 0.25
+    learned: float = 0.2
     """Weight of the learned score beside the overlap; chosen, not fitted."""
     alike: float = 0.35
     """Weight of the encoder's cosine beside the overlap; chosen, not fitted."""
+    apart: float = 0.3
+    near: float = 0.6
+    """Cosines that count as 0 and as 1, those between in proportion: of words on the very matter a
+    higher cosine says no more, and a claim that joins several facts has a lower one."""
     hard: float = 0.5
     """Factor for a broken hard lock; chosen, not fitted."""
     more: float = 0.9
@@ -215,13 +219,13 @@ def evidence_score(reading: Reading, parameters: Parameters = PARAMETERS) -> flo
     # The locks cut the overlap alone: on claims in other words they are often broken in vain, and
     # a broken hard lock never lets a claim be called supported anyway.
     weight = 1.0
-    for share, said in (
-        (parameters.learned, reading.learned.supported if reading.learned else None),
-        (parameters.alike, reading.alike),
-    ):
-        if said is not None:
-            value += share * said
-            weight += share
+    if reading.learned is not None:
+        value += parameters.learned * reading.learned.supported
+        weight += parameters.learned
+    if reading.alike is not None:
+        nearness = (reading.alike - parameters.apart) / (parameters.near - parameters.apart)
+        value += parameters.alike * min(1.0, max(0.0, nearness))
+        weight += parameters.alike
     return value / weight
 
 

@@ -46,7 +46,7 @@ fitted. Taken as middling, a paper whose title was asked for could come behind e
 SMOOTHING = 0.25
 """Share of a paper's nearest neighbours in its score."""
 
-DEPTH = 100
+DEPTH = 70
 """Papers taken from each index before fusion, at least."""
 
 _CACHED_PAPERS = 5_000
