@@ -182,9 +182,9 @@ def rankings(library: Library) -> dict[str, Ranking]:
     }
 
 
-def measure(collection: Collection, folder: Path) -> list[str]:
+def measure(collection: Collection, folder: Path, embedder: str | None = None) -> list[str]:
     """The rows of one collection's table."""
-    with Library.open(folder / collection.library) as library:
+    with Library.open(folder / collection.library, embedder=embedder) as library:
         if not len(library):
             if collection.papers:
                 library.add(collection.papers())
@@ -218,13 +218,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the collections")
     parser.add_argument("--libraries", type=Path, default=Path(".bench"), help="kept libraries")
+    parser.add_argument("--embedder", help="of libraries that are not filled yet: static, ...")
     parser.add_argument("--test", action="store_true", help="SciFact's test queries, alone")
     args = parser.parse_args()
     args.libraries.mkdir(parents=True, exist_ok=True)
     print("| collection | ranking | nDCG@10 | R@5 | R@10 | R@100 | p50 / p95 ms |")
     print("|---|---|---|---|---|---|---|")
     for collection in collections(args.data, args.test):
-        for row in measure(collection, args.libraries):
+        for row in measure(collection, args.libraries, args.embedder):
             print(row, flush=True)
 
 

@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         "--embedder",
         metavar="NAME",
         default=argparse.SUPPRESS,
-        help="minilm (default), openai:MODEL, openai-compatible:MODEL@URL, llama-index:IMPORT.PATH",
+        help="minilm (default), static (much faster, less exact), openai:MODEL, "
+        "openai-compatible:MODEL@URL, llama-index:IMPORT.PATH",
     )
     shared.add_argument(
         "--vectors",
@@ -817,7 +818,7 @@ def _open_more(args: argparse.Namespace, first: Library) -> Iterator[Library]:
     """The further libraries that were named, each once; a folder that is none is an error."""
     from citewise.library.library import Library  # noqa: PLC0415 - help must not wait for it
 
-    vectors = _config(args).vectors
+    config = _config(args)
     seen = {first.path.resolve()}
     for name in args.more_libraries:
         folder = Path(name).expanduser()
@@ -825,11 +826,11 @@ def _open_more(args: argparse.Namespace, first: Library) -> Iterator[Library]:
             continue
         seen.add(folder.resolve())
         with _progress(args) as show:
-            # One encoder for all: it takes more memory than a library.
+            # One that was named for all: it may take more memory than a library.
             yield Library.open(
                 folder,
-                embedder=first.embedder,
-                vectors=vectors,
+                embedder=first.embedder if config.embedder else None,
+                vectors=config.vectors,
                 create=False,
                 on_progress=show,
             )

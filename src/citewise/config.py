@@ -42,8 +42,9 @@ class Config:
     """Bounds of what is read of a file of papers; ``[limits]`` in the file alone."""
     model: Limits = field(default_factory=Limits)
     """How long and how much a model's server may take; ``[model]`` in the file alone."""
-    embedder: str = DEFAULT_EMBEDDER
-    """What turns texts into vectors; ``$CITEWISE_EMBEDDER``, or ``embedder`` in the file."""
+    embedder: str | None = None
+    """What turns texts into vectors; ``$CITEWISE_EMBEDDER``, or ``embedder`` in the file. None: the
+    shipped one that the library was made with, ``DEFAULT_EMBEDDER`` for a new one."""
     vectors: str | None = None
     """Chroma server of the vectors, ``http://host:8000``; ``$CITEWISE_VECTORS``, or ``vectors`` in
     the file. None: where the library's own settings say."""
@@ -85,10 +86,7 @@ class Config:
             limits=stored.get("limits") or ReadLimits(),
             model=stored.get("model") or Limits(),
             embedder=(
-                embedder
-                or values.get("CITEWISE_EMBEDDER")
-                or stored.get("embedder")
-                or DEFAULT_EMBEDDER
+                embedder or values.get("CITEWISE_EMBEDDER") or stored.get("embedder") or None
             ),
             vectors=vectors or values.get("CITEWISE_VECTORS") or stored.get("vectors") or None,
             auth=Path(people).expanduser() if people else None,

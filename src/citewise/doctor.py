@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from citewise.backends.registry import available, backend_from
 from citewise.backends.writing import ModelBackend
-from citewise.config import Config
+from citewise.config import DEFAULT_EMBEDDER, Config
 from citewise.errors import CitewiseError
 from citewise.library.embedders import embedder_from
 from citewise.library.library import Library
@@ -72,7 +72,7 @@ def _packages() -> list[Finding]:
 def _encoder(config: Config) -> Finding:
     started = time.perf_counter()
     try:
-        encoder = embedder_from(config.embedder)
+        encoder = embedder_from(config.embedder or DEFAULT_EMBEDDER)
         encoder.embed_queries(["a question"])
     except CitewiseError as error:
         return Finding("encoder", False, str(error))

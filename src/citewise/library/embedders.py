@@ -29,9 +29,11 @@ from citewise.library.embedding import (
     Vectors,
     packaged_encoder,
 )
+from citewise.library.static import STATIC, static_encoder
 
 FORMS: Mapping[str, str] = {
     "minilm": "the encoder that is shipped, on this machine",
+    "static": "a table that is shipped: many times as fast, less exact",
     "openai:MODEL": "OpenAI, with OPENAI_API_KEY",
     "openai-compatible:MODEL@URL": "any server with /v1/embeddings, with CITEWISE_API_KEY",
     "llama-index:IMPORT.PATH": "an embedding object or class of llama-index",
@@ -47,6 +49,8 @@ def embedder_from(name: str, env: Mapping[str, str] | None = None) -> Embedder:
     kind, _, rest = name.strip().partition(":")
     if kind == DEFAULT_EMBEDDER and not rest:
         return packaged_encoder()
+    if kind == STATIC and not rest:
+        return static_encoder()
     if kind == "openai" and rest:
         key = values.get("OPENAI_API_KEY")
         if not key:
@@ -62,6 +66,13 @@ def embedder_from(name: str, env: Mapping[str, str] | None = None) -> Embedder:
         f"There is no embedder {_public(name)!r}. Write one of {', '.join(FORMS)} "
         "(--embedder, or $CITEWISE_EMBEDDER)."
     )
+
+
+def shipped_embedder(made_with: str | None) -> Embedder:
+    """The shipped embedder that a library was made with, by its fingerprint; else the usual one."""
+    if made_with and made_with.startswith(f"citewise-{STATIC}/"):
+        return static_encoder()
+    return packaged_encoder()
 
 
 class Texts(Protocol):

@@ -186,6 +186,19 @@ class MiniLM:
         )
         return [list(code.offsets) for code in codes]
 
+    def pieces(self, texts: Sequence[str]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Of each text the ids of its tokens and where each begins, special ones left out."""
+        codes = self._words().encode_batch(
+            [_encodable(text) for text in texts], add_special_tokens=False
+        )
+        return [
+            (
+                np.array(code.ids, np.int64),
+                np.array([start for start, _ in code.offsets], np.int64),
+            )
+            for code in codes
+        ]
+
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of questions, shape (n, 384), in the order given; (0, 384) for none."""
         if len(texts) == 1:

@@ -28,12 +28,16 @@ from citewise.errors import (
     VectorsAwayError,
 )
 from citewise.library.browsing import Browser, Page, Themes, Timeline
-from citewise.library.embedders import LlamaIndexEmbedding, as_embedder, embedder_from
+from citewise.library.embedders import (
+    LlamaIndexEmbedding,
+    as_embedder,
+    embedder_from,
+    shipped_embedder,
+)
 from citewise.library.embedding import (
     Embedder,
     EmbedderAwayError,
     MiniLM,
-    packaged_encoder,
 )
 from citewise.library.filling import Filler, OnProgress
 from citewise.library.filling import Progress as Progress
@@ -53,6 +57,7 @@ from citewise.library.shelves import (
     generation_of,
     place_of,
 )
+from citewise.library.static import StaticEncoder
 from citewise.library.vectors import Place, UnnamedServer, VectorIndex
 from citewise.sources import ReadLimits, read
 from citewise.sources.identity import identity_keys
@@ -139,7 +144,7 @@ class Library:
         self.embedder = embedder
         self.fingerprint = fingerprint_of(embedder)
         self._store = store
-        if isinstance(embedder, MiniLM):
+        if isinstance(embedder, MiniLM | StaticEncoder):
             # Others would have to be asked.
             store.dimensions = embedder.dimensions
         self._named = vectors
@@ -191,8 +196,8 @@ class Library:
         """Open the library in ``path`` (``default_path()`` unless named); made when absent.
 
         ``embedder``: one of your own, a llama-index embedding object, or a name such as
-        ``openai-compatible:MODEL@URL``; the shipped encoder unless given. The library remembers
-        which one it was made with, and takes no other.
+        ``openai-compatible:MODEL@URL``; the shipped one that it was made with unless given,
+        ``minilm`` for a new library. The library remembers its embedder, and takes no other.
         ``vectors``: the Chroma server that holds the vectors, ``http://host:8000``, or ``local``
         for the library's own folder, where they are unless a server was ever named.
 
@@ -203,7 +208,7 @@ class Library:
         folder = Path(path) if path is not None else default_path()
         store = cls._open_store(folder, create)
         try:
-            chosen = _embedder(embedder)
+            chosen = _embedder(embedder, store)
             cls._check_fingerprint(folder, store, chosen)
             library = cls(folder, store, chosen, vectors)
         except BaseException:
@@ -299,7 +304,7 @@ class Library:
         folder = Path(path) if path is not None else default_path()
         store = cls._open_store(folder, create=False)
         try:
-            chosen = _embedder(embedder)
+            chosen = _embedder(embedder, store)
             if vectors is None and (store.meta("vectors") or LOCAL) != LOCAL:
                 raise UsageError(
                     f"The vectors of {folder} are on {store.meta('vectors')}. Say where they are "
@@ -727,9 +732,9 @@ def _batch(records: Iterator[Paper | Rejection], size: int) -> list[Paper | Reje
     return batch
 
 
-def _embedder(given: Embedder | LlamaIndexEmbedding | str | None) -> Embedder:
+def _embedder(given: Embedder | LlamaIndexEmbedding | str | None, store: PaperStore) -> Embedder:
     if given is None:
-        return packaged_encoder()
+        return shipped_embedder(store.meta("embedder"))
     return embedder_from(given) if isinstance(given, str) else as_embedder(given)
 
 

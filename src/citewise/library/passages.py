@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 PASSAGE_RULE = "sentences-256-v2"
 """Part of a library's fingerprint: changes whenever the same abstract would be cut differently."""
@@ -148,18 +149,21 @@ def passage_spans(
     wanted = max(1, -(-total // limit))
     target = total / wanted
     spans: list[Offsets] = []
+    longest: list[int] = []
     first, filled = 0, 0
     for position, size in enumerate(sizes):
         over = filled + size > limit
         even = filled > 0 and filled + size / 2 > target and len(spans) < wanted - 1
         if filled and (over or even):
             spans.append((units[first][0], units[position - 1][1]))
+            longest.append(filled)
             first, filled = position, 0
         filled += size
     spans.append((units[first][0], units[-1][1]))
-    # Some characters are several tokens (Korean), and two texts joined without a blank may have
-    # more than the sum of theirs.
-    longest = count([text[start:end] for start, end in spans])
+    longest.append(filled)
+    if any(not text[end:start].isspace() for (_, end), (start, _) in pairwise(units)):
+        # Texts joined without a blank may have more than the sum of theirs.
+        longest = count([text[start:end] for start, end in spans])
     return [
         piece
         for span, size in zip(spans, longest, strict=True)
