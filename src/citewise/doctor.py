@@ -97,6 +97,9 @@ def _library(config: Config) -> Finding:
             config.library, embedder=config.embedder, vectors=config.vectors, create=False
         ) as library:
             problems = library.check()
+            if config.embedder is None:
+                # It may be another of the shipped ones than a new library would get.
+                library.embedder.embed_queries(["a question"])
             papers, waiting = len(library), library.waiting()
     except CitewiseError as error:
         return Finding("library", False, str(error))

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citewise.errors import UsageError
+from citewise.library.embedding import EmbedderError
 from citewise.library.library import Library
 from citewise.library.retrieval import DEPTH
 from citewise.types import Filters, sha256_of
@@ -179,3 +182,46 @@ def test_a_wrong_call_says_what_is_wrong(
 ) -> None:
     with pytest.raises(UsageError, match=r"2024-10-12|at least 1"):
         sample_library.search("model", **narrowed)  # type: ignore[arg-type]
+
+
+def test_words_are_looked_for_here_where_no_thread_begins_or_none_is_free(
+    sample_library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [hit.to_dict() for hit in sample_library.search("sparse attention", 10)]
+    over = ThreadPoolExecutor(1)
+    over.shutdown()
+    monkeypatch.setattr("citewise.library.retrieval._BESIDE", over)
+    assert [hit.to_dict() for hit in sample_library.search("sparse attention", 10)] == wanted
+    free = threading.Event()
+    with ThreadPoolExecutor(1) as busy:
+        busy.submit(free.wait)
+        monkeypatch.setattr("citewise.library.retrieval._BESIDE", busy)
+        try:
+            assert [h.to_dict() for h in sample_library.search("sparse attention", 10)] == wanted
+        finally:
+            free.set()
+
+
+def test_a_search_that_fails_leaves_nothing_running(
+    sample_library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    retriever = sample_library._retriever
+    real = retriever._by_words
+
+    def slowly(*given: object) -> object:
+        time.sleep(0.3)
+        found = real(*given)  # type: ignore[arg-type]
+        ended.set()
+        return found
+
+    def fails(texts: object) -> object:
+        # Late enough for the other thread to have begun.
+        time.sleep(0.1)
+        raise EmbedderError("no vectors today")
+
+    monkeypatch.setattr(retriever, "_by_words", slowly)
+    monkeypatch.setattr(retriever._embedder, "embed_queries", fails)
+    with pytest.raises(EmbedderError, match="no vectors today"):
+        sample_library.search("sparse attention", 10)
+    assert ended.is_set()

@@ -25,7 +25,7 @@ def test_its_vectors_are_near_those_of_six_layers() -> None:
     passage = PassageInput(TEXT, spans)
     (ours,) = static_encoder().embed_passages([passage])
     (theirs,) = packaged_encoder().embed_passages([passage])
-    assert float(ours.passage @ theirs.passage) > 0.7
+    assert float(ours.passage @ theirs.passage) > 0.6
     # Each sentence is nearer to itself than to the others.
     cosines = ours.sentences @ theirs.sentences.T
     assert cosines.argmax(axis=1).tolist() == [0, 1, 2]

@@ -114,6 +114,18 @@ def test_a_reader_sees_another_process_after_a_reload(index: VectorIndex, tmp_pa
     assert index.search(vector, 1)[0][:2] == ("new#0", "new")
 
 
+def test_what_an_index_says_that_was_opened_before_a_reload_is_not_held(tmp_path: Path) -> None:
+    index = VectorIndex(tmp_path / "vectors")
+    fill(index, 10)
+    before = index._collection()
+    index.reload()
+    index._collection()
+    assert index._read_whole(before).whole
+    assert index._held is None
+    assert index._read_whole(index._collection()) is index._held
+    index.close()
+
+
 def test_closing_lets_go_of_the_files_and_a_folder_can_be_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "vectors"
     for _ in range(3):

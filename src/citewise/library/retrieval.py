@@ -228,10 +228,17 @@ class Retriever:
             mark = time.perf_counter()
             lexical = self._by_words(terms, depth, allowed)
             timings["lexical"] = _ms_since(mark)
-            self._meanings(list(lexical.found), memory)
+            if self._store.dimensions is not None:
+                # Another embedder would have to be asked for them, from this thread.
+                self._meanings(list(lexical.found), memory)
             return lexical
 
-        begun = _BESIDE.submit(look)
+        try:
+            begun = _BESIDE.submit(look)
+        except RuntimeError:
+            # The interpreter ends, and begins no more threads.
+            yield look
+            return
         try:
             # Where others keep that thread busy, this one is the quicker.
             yield lambda: look() if begun.cancel() else begun.result()

@@ -1,4 +1,4 @@
-"""A static encoder: a vector a word piece, added up. A hundred times as fast, and less exact.
+"""A static encoder: a vector a word piece, added up. Many times as fast, and less exact.
 
 For libraries that the six layers of ``citewise.library.embedding`` would take hours over. Its table
 was trained to give their vectors (``training/STATIC.md``); it knows no order of words.

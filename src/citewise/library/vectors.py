@@ -226,17 +226,19 @@ class VectorIndex:
         The id of a passage is its paper's id, ``#``, and a number.
         """
         passages = self._collection()
-        with self._explained("written to"):
-            for begin in range(0, len(forget), self._rows):
-                passages.delete(ids=list(forget[begin : begin + self._rows]))
-            for begin in range(0, len(ids), self._rows):
-                end = begin + self._rows
-                passages.upsert(
-                    ids=list(ids[begin:end]),
-                    embeddings=vectors[begin:end],
-                    metadatas=[{"paper_id": paper_id} for paper_id in paper_ids[begin:end]],
-                )
-        self._let_go()
+        try:
+            with self._explained("written to"):
+                for begin in range(0, len(forget), self._rows):
+                    passages.delete(ids=list(forget[begin : begin + self._rows]))
+                for begin in range(0, len(ids), self._rows):
+                    end = begin + self._rows
+                    passages.upsert(
+                        ids=list(ids[begin:end]),
+                        embeddings=vectors[begin:end],
+                        metadatas=[{"paper_id": paper_id} for paper_id in paper_ids[begin:end]],
+                    )
+        finally:
+            self._let_go()
 
     def _let_go(self) -> None:
         """Hold nothing of what was read before now."""
@@ -293,7 +295,8 @@ class VectorIndex:
             before = self._changes
             held = _whole_of(passages) if isinstance(self.place, Path) else _TOO_MANY
             with self._lock:
-                if self._changes == before:
+                # What was opened before a change, and read after it, may be as old.
+                if self._changes == before and self._passages is passages:
                     self._held = held
             return held
 
