@@ -55,8 +55,9 @@ def passages_of(
 ) -> Iterator[tuple[list[int], NDArray[Any], list[tuple[int, int]], NDArray[Any]]]:
     """Of each passage its ids and vector, and its sentences' places among the ids and vectors."""
     # Here, for an environment with PyTorch need not have citewise.
-    from citewise.library.embedding import packaged_encoder  # noqa: PLC0415
-    from citewise.library.vectors import VectorIndex  # noqa: PLC0415
+    from citewise.library.embedding import packaged_encoder  # noqa: PLC0415 - see above
+    from citewise.library.indexing import lead_of  # noqa: PLC0415 - see above
+    from citewise.library.vectors import VectorIndex  # noqa: PLC0415 - see above
 
     database = sqlite3.connect(f"file:{library / 'papers.sqlite'}?mode=ro", uri=True)
     rows = database.execute("SELECT id, paper_id, first, last FROM passages ORDER BY id").fetchall()
@@ -77,9 +78,7 @@ def passages_of(
                 [row[1] for row in part],
             )
         }
-        leads = {
-            paper: f"{row[0].rstrip('. ')}. " if row[0] else "" for paper, row in papers.items()
-        }
+        leads = {paper: lead_of(row[0]) for paper, row in papers.items()}
         texts = [leads[paper] + papers[paper][1][first:last] for _, paper, first, last in part]
         pieces = packaged_encoder().pieces(texts)
         for (passage, paper, first, last), (ids, begins) in zip(part, pieces, strict=True):
@@ -122,7 +121,7 @@ def said(value: object, name: str = "") -> Iterator[str]:
 
 def read(libraries: Sequence[Path], left_out: set[str], most: int) -> Arrays:
     """Everything that ``train`` needs; the first library also gives titles."""
-    from citewise.library.embedding import packaged_encoder  # noqa: PLC0415 - as above
+    from citewise.library.embedding import packaged_encoder  # noqa: PLC0415 - see passages_of
 
     rng = random.Random(SEED)
     found = [item for library in libraries for item in passages_of(library, most, left_out, rng)]
@@ -170,8 +169,9 @@ def alone(session: Any) -> NDArray[np.float32]:
 
 def train(data: Arrays, steps: int, threads: int) -> tuple[NDArray[np.float32], float]:
     """The table, and the share of a passage's vector in those of its sentences."""
-    import torch  # noqa: PLC0415 - as above
-    from torch.nn import functional  # noqa: PLC0415
+    # Here, for an environment with citewise need not have PyTorch.
+    import torch  # noqa: PLC0415 - see above
+    from torch.nn import functional  # noqa: PLC0415 - see above
 
     torch.manual_seed(SEED)
     torch.set_num_threads(threads)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -209,9 +210,9 @@ def test_a_search_that_fails_leaves_nothing_running(
     retriever = sample_library._retriever
     real = retriever._by_words
 
-    def slowly(*given: object) -> object:
+    def slowly(*given: Any) -> object:
         time.sleep(0.3)
-        found = real(*given)  # type: ignore[arg-type]
+        found = real(*given)
         ended.set()
         return found
 

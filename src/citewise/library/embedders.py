@@ -29,7 +29,7 @@ from citewise.library.embedding import (
     Vectors,
     packaged_encoder,
 )
-from citewise.library.static import STATIC, static_encoder
+from citewise.library.static import FINGERPRINTS, STATIC, static_encoder
 
 FORMS: Mapping[str, str] = {
     "minilm": "the encoder that is shipped, on this machine",
@@ -70,7 +70,7 @@ def embedder_from(name: str, env: Mapping[str, str] | None = None) -> Embedder:
 
 def shipped_embedder(made_with: str | None) -> Embedder:
     """The shipped embedder that a library was made with, by its fingerprint; else the usual one."""
-    if made_with and made_with.startswith(f"citewise-{STATIC}/"):
+    if made_with and made_with.startswith(FINGERPRINTS):
         return static_encoder()
     return packaged_encoder()
 

@@ -31,7 +31,7 @@ from citewise.models.loading import (
 )
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 logger = logging.getLogger("citewise")
 
@@ -181,22 +181,16 @@ class MiniLM:
 
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Half-open spans of code points of every token of each text, special ones left out."""
-        codes = self._words().encode_batch(
-            [_encodable(text) for text in texts], add_special_tokens=False
-        )
-        return [list(code.offsets) for code in codes]
+        return [list(code.offsets) for code in self._codes(texts)]
 
     def pieces(self, texts: Sequence[str]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Of each text the ids of its tokens and where each begins, special ones left out."""
-        codes = self._words().encode_batch(
-            [_encodable(text) for text in texts], add_special_tokens=False
-        )
         return [
             (
                 np.array(code.ids, np.int64),
                 np.array([start for start, _ in code.offsets], np.int64),
             )
-            for code in codes
+            for code in self._codes(texts)
         ]
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
@@ -221,9 +215,7 @@ class MiniLM:
             yield from self._embed(ahead)
 
     def _embed(self, passages: Sequence[PassageInput]) -> list[PassageVectors]:
-        codes = self._words().encode_batch(
-            [_encodable(passage.text) for passage in passages], add_special_tokens=False
-        )
+        codes = self._codes([passage.text for passage in passages])
         texts = [
             _Text(place, passage, code.ids, code.offsets)
             for place, (passage, code) in enumerate(zip(passages, codes, strict=True))
@@ -266,6 +258,11 @@ class MiniLM:
             if low < high:
                 pooled[at] = _unit(tokens[low:high].mean(axis=0))
         return pooled
+
+    def _codes(self, texts: Sequence[str]) -> list[Encoding]:
+        return self._words().encode_batch(
+            [_encodable(text) for text in texts], add_special_tokens=False
+        )
 
     def _words(self) -> Tokenizer:
         with self._lock:

@@ -56,7 +56,7 @@ def embed_papers(
     members: list[list[int]] = []
     by_paper: dict[str, list[PassageRow]] = {paper.id: [] for paper in papers}
     texts = {paper.id: joined(paper.abstract, sentences[paper.id]) for paper in papers}
-    leads = {paper.id: f"{paper.title.rstrip('. ')}. " if paper.title else "" for paper in papers}
+    leads = {paper.id: lead_of(paper.title) for paper in papers}
     count = _counter(
         embedder,
         [*leads.values(), *(text[a:b] for text, spans in texts.values() for a, b in spans)],
@@ -101,6 +101,11 @@ def embed_papers(
         {paper_id: tuple(cut) for paper_id, cut in by_paper.items()},
         sums,
     )
+
+
+def lead_of(title: str) -> str:
+    """What goes before each passage of a paper, unless it is long; empty without a title."""
+    return f"{title.rstrip('. ')}. " if title else ""
 
 
 def _counter(embedder: Embedder, expected: Sequence[str]) -> Callable[[Sequence[str]], list[int]]:

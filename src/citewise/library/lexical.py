@@ -168,8 +168,10 @@ class LexicalIndex:
 
     def quickly(self, papers: int) -> int:
         """How many papers are scored as quickly as that many: all of a small library."""
-        everything = self._view().papers
-        return everything if everything <= _WHOLE * papers else papers
+        return self._view().papers if self._is_small_beside(papers) else papers
+
+    def _is_small_beside(self, papers: int) -> bool:
+        return self._view().papers <= _WHOLE * papers
 
     def weights(self, query: str) -> dict[str, float]:
         """The different stemmed words of a query, in order, each of weight 1; at most 256."""
@@ -184,10 +186,10 @@ class LexicalIndex:
         if not weights or not papers:
             return {}
         wanted = self._any_of(weights)
-        everything = self._view().papers
-        if everything <= _WHOLE * len(papers):
+        if self._is_small_beside(len(papers)):
             asked = set(papers)
-            return {i: score for i, score in self._found(wanted, everything) if i in asked}
+            everything = self._found(wanted, self._view().papers)
+            return {i: score for i, score in everything if i in asked}
         within = tantivy.Query.boolean_query(
             [
                 (tantivy.Occur.Should, tantivy.Query.term_query(self._schema, "paper_id", paper))

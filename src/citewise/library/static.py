@@ -28,6 +28,8 @@ from citewise.models.loading import ModelFolder
 
 STATIC = "static"
 """Its name for ``--embedder``."""
+FINGERPRINTS = f"citewise-{STATIC}/"
+"""What the fingerprints of every static encoder begin with."""
 _TABLE = "table.npz"
 _AHEAD = 128
 """Passages whose words are looked up together."""
@@ -50,7 +52,7 @@ class StaticEncoder:
         self._table: tuple[NDArray[np.int8], Vectors, float] | None = None
         self.max_tokens: int = self._words.max_tokens
         digest = hashlib.sha256(self._folder.checksums([_TABLE])[_TABLE].encode()).hexdigest()
-        self.fingerprint: str = f"citewise-{STATIC}/{self.max_tokens}:{digest[:12]}"
+        self.fingerprint: str = f"{FINGERPRINTS}{self.max_tokens}:{digest[:12]}"
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones not counted; a blank text has none."""
