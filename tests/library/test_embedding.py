@@ -251,7 +251,7 @@ def test_twenty_threads_get_what_one_gets() -> None:
     texts = [f"{SENTENCES[n % 3]} {n}" for n in range(20)]
     with ThreadPoolExecutor(20) as pool:
         found = list(pool.map(lambda text: fresh.embed_queries([text])[0], texts))
-    expected = MiniLM(threads=1).embed_queries(texts)
+    expected = MiniLM(alone=True).embed_queries(texts)
     assert ((np.stack(found) * expected).sum(axis=1) > 0.9999).all()
 
 

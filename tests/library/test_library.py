@@ -483,6 +483,8 @@ def test_a_damaged_index_is_explained_and_mended(
     library.close()
     for file in (library.path / index).rglob("*"):
         if file.is_file() and not file.name.startswith("."):
+            # A new file: cutting one short that this process may still have mapped would end it.
+            file.unlink()
             file.write_bytes(content)
     try:
         damaged = open_library()

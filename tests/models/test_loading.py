@@ -1,11 +1,15 @@
-"""What running the packaged models costs a process."""
+"""What running the packaged models costs a process, and how their passes share its processors."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
+
+from citewise.models.loading import available_processors, side_by_side
 
 PASSES_AT_ONCE = """
 import threading
@@ -41,3 +45,52 @@ def test_many_who_read_at_once_do_not_each_take_memory() -> None:
     )
     alone, together = map(float, told.stdout.split())
     assert together - alone < 60
+
+
+def test_results_come_in_the_order_of_what_was_asked() -> None:
+    def slow(number: int) -> int:
+        time.sleep(0.02 if number % 3 == 0 else 0.001)
+        return number * number
+
+    assert side_by_side(slow, list(range(40))) == [n * n for n in range(40)]
+    assert side_by_side(slow, []) == []
+
+
+@pytest.mark.skipif(available_processors() < 2, reason="one processor has no other thread")
+def test_others_help_and_nobody_waits_for_those_who_are_busy() -> None:
+    met = threading.Barrier(2, timeout=20)
+    assert side_by_side(lambda _: met.wait() >= 0, [1, 2]) == [True, True]
+
+    release = threading.Event()
+    busy = [
+        threading.Thread(target=lambda: side_by_side(lambda _: release.wait(20), [1, 2]))
+        for _ in range(available_processors())
+    ]
+    for thread in busy:
+        thread.start()
+    began = time.monotonic()
+    assert side_by_side(lambda n: -n, [1, 2, 3]) == [-1, -2, -3]
+    assert time.monotonic() - began < 10
+    release.set()
+    for thread in busy:
+        thread.join()
+
+
+def test_an_error_is_raised_and_what_has_not_begun_does_not_begin() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        if number == 19:
+            raise ValueError("the last")
+        time.sleep(0.05)
+        done.append(number)
+
+    with pytest.raises(ValueError, match="the last"):
+        side_by_side(work, list(range(20)))
+    time.sleep(0.3)
+    assert len(done) < 10
+
+
+def test_alone_means_the_thread_that_asks() -> None:
+    me = threading.get_ident()
+    assert set(side_by_side(lambda _: threading.get_ident(), list(range(9)), share=False)) == {me}

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from citewise.grounding.overlap import background, read
-from citewise.models.loading import ModelFolder, open_session, open_tokenizer
+from citewise.models.loading import (
+    ModelFolder,
+    available_processors,
+    open_session,
+    open_tokenizer,
+    side_by_side,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -122,10 +128,9 @@ class EntailmentModel:
     citewise ships.
     """
 
-    def __init__(self, *, session: Any = None, threads: int | None = None) -> None:
+    def __init__(self, *, session: Any = None) -> None:
         """``session``: an onnxruntime session to use instead of the packaged model."""
         self._given = session
-        self._threads = threads
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Tokenizer] | None = None
 
@@ -143,12 +148,17 @@ class EntailmentModel:
             first = [_CLS, *ours[:_LONGEST_TEXT], _SEP]
             rows.append((first, [*theirs[: _LONGEST - len(first) - 1], _SEP]))
         order = sorted(range(len(rows)), key=lambda at: -len(rows[at][0]) - len(rows[at][1]))
-        found: list[Entailment | None] = [None] * len(rows)
-        start = 0
-        while start < len(order):
-            width = sum(len(part) for part in rows[order[start]])
-            batch = order[start : start + max(1, _BATCH_TOKENS // width)]
-            start += len(batch)
+        tokens = sum(len(first) + len(second) for first, second in rows)
+        budget = min(_BATCH_TOKENS, -(-tokens // available_processors()))
+        batches: list[list[int]] = []
+        for at in order:
+            width = sum(len(part) for part in rows[(batches[-1] if batches else [at])[0]])
+            if not batches or width * (len(batches[-1]) + 1) > budget:
+                batches.append([])
+            batches[-1].append(at)
+
+        def judge(batch: Sequence[int]) -> list[Entailment]:
+            width = sum(len(part) for part in rows[batch[0]])
             ids = np.zeros((len(batch), width), np.int64)
             types, mask = np.zeros_like(ids), np.zeros_like(ids)
             for row, at in enumerate(batch):
@@ -158,9 +168,14 @@ class EntailmentModel:
                 mask[row, : len(first) + len(second)] = 1
             feed = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
             (logits,) = session.run(["logits"], feed)
-            for at, row_logits in zip(batch, logits, strict=True):
-                found[at] = _entailment(row_logits)
-        return [one for one in found if one is not None]
+            return [_entailment(row_logits) for row_logits in logits]
+
+        found = {
+            at: one
+            for batch, judged in zip(batches, side_by_side(judge, batches), strict=True)
+            for at, one in zip(batch, judged, strict=True)
+        }
+        return [found[at] for at in range(len(rows))]
 
     def _ready(self) -> tuple[Any, Tokenizer]:
         with self._lock:
@@ -168,7 +183,7 @@ class EntailmentModel:
                 # The tokenizer is the sentence encoder's: both start from one model.
                 words = open_tokenizer(ModelFolder.packaged("minilm").verified("tokenizer.json"))
                 session = self._given or open_session(
-                    ModelFolder.packaged("entailment").verified("model.onnx"), self._threads
+                    ModelFolder.packaged("entailment").verified("model.onnx")
                 )
                 self._loaded = (session, words)
             return self._loaded

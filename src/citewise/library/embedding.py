@@ -28,6 +28,7 @@ from citewise.models.loading import (
     available_processors,
     open_session,
     open_tokenizer,
+    side_by_side,
 )
 
 if TYPE_CHECKING:
@@ -138,21 +139,19 @@ class MiniLM:
         folder: Path | Traversable | None = None,
         *,
         window: int = 256,
-        threads: int | None = None,
+        alone: bool = False,
     ) -> None:
         """Reads the checksums of ``folder`` (the packaged model unless given).
 
         ``window``: tokens of one forward pass, special ones included, 3 to 512; the model's
-        authors cut at 256 and fine-tuned with 128. ``threads``: of one forward pass; as many as
-        this process may use unless given. Raises ValueError outside of these ranges.
+        authors cut at 256 and fine-tuned with 128. ``alone``: all passes run on the thread that
+        asks, and none beside it. Raises ValueError for another window.
         """
         if not _SPECIAL < window <= _POSITIONS:
             raise ValueError(f"window must be {_SPECIAL + 1} to {_POSITIONS}, not {window}")
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be 1 or more, not {threads}")
         self._window = window
         self._folder = ModelFolder.packaged("minilm") if folder is None else ModelFolder(folder)
-        self._threads = threads or available_processors()
+        self._alone = alone
         sums = self._folder.checksums([_MODEL, _TOKENIZER])
         self._lock = threading.Lock()
         self._tokenizer: Tokenizer | None = None
@@ -170,7 +169,7 @@ class MiniLM:
 
     def on_one_thread(self) -> MiniLM:
         """The same encoder on the thread that calls it alone: the same vectors, beside others."""
-        return MiniLM(self._folder.path, window=self._window, threads=1)
+        return MiniLM(self._folder.path, window=self._window, alone=True)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones not counted; a blank text has none."""
@@ -221,12 +220,15 @@ class MiniLM:
             for place, (passage, code) in enumerate(zip(passages, codes, strict=True))
         ]
         found: list[PassageVectors | None] = [None] * len(texts)
-        for batch in _batches(texts, self.max_tokens):
-            for text, vectors in zip(batch, self._forward(batch), strict=True):
+        shares = 1 if self._alone else available_processors()
+        batches = list(_batches(texts, self.max_tokens, shares))
+        read = side_by_side(self._forward, batches, not self._alone)
+        for batch, all_vectors in zip(batches, read, strict=True):
+            for text, vectors in zip(batch, all_vectors, strict=True):
                 found[text.place] = vectors
         return [vectors for vectors in found if vectors is not None]
 
-    def _forward(self, batch: Sequence[_Text]) -> Iterator[PassageVectors]:
+    def _forward(self, batch: Sequence[_Text]) -> list[PassageVectors]:
         rows = [[_CLS, *text.ids[: self.max_tokens], _SEP] for text in batch]
         width = max(len(row) for row in rows)
         ids = np.zeros((len(rows), width), np.int64)
@@ -237,13 +239,15 @@ class MiniLM:
         (tokens,) = self._encoder().run(
             ["token_embeddings"], {"input_ids": ids, "attention_mask": mask}
         )
-        for text, row, vectors in zip(batch, rows, tokens, strict=True):
-            yield PassageVectors(
+        return [
+            PassageVectors(
                 passage=_unit(vectors[: len(row)].mean(axis=0)),
                 sentences=self._pool_sentences(text, vectors[1 : len(row) - 1]),
                 tokens=len(text.ids),
                 truncated=len(text.ids) > self.max_tokens,
             )
+            for text, row, vectors in zip(batch, rows, tokens, strict=True)
+        ]
 
     def _pool_sentences(self, text: _Text, tokens: Vectors) -> Vectors:
         pooled = np.zeros((len(text.passage.sentences), self.dimensions), np.float32)
@@ -273,8 +277,8 @@ class MiniLM:
     def _encoder(self) -> Any:
         with self._lock:
             if self._session is None:
-                self._session = open_session(self._folder.verified(_MODEL), self._threads)
-                logger.debug("encoder %s on %d threads", self.fingerprint, self._threads)
+                self._session = open_session(self._folder.verified(_MODEL))
+                logger.debug("encoder %s", self.fingerprint)
             return self._session
 
 
@@ -292,12 +296,17 @@ class _Text:
     offsets: list[tuple[int, int]] = field(repr=False)
 
 
-def _batches(texts: Sequence[_Text], longest: int) -> Iterator[list[_Text]]:
-    """Texts of similar length together, as many as keep a forward pass in the token budget."""
+def _batches(texts: Sequence[_Text], longest: int, shares: int) -> Iterator[list[_Text]]:
+    """Texts of similar length together, as many as keep a forward pass in the token budget.
+
+    Few texts are cut into as many batches as ``shares``, of much the same length.
+    """
+    tokens = sum(min(len(text.ids), longest) + _SPECIAL for text in texts)
+    budget = min(_BATCH_TOKENS, -(-tokens // shares))
     batch: list[_Text] = []
     for text in sorted(texts, key=lambda text: len(text.ids), reverse=True):
         width = min(len((batch or [text])[0].ids), longest) + _SPECIAL
-        if batch and width * (len(batch) + 1) > _BATCH_TOKENS:
+        if batch and width * (len(batch) + 1) > budget:
             yield batch
             batch = []
         batch.append(text)

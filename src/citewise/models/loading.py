@@ -6,18 +6,23 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.abc import Traversable
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from citewise.errors import CitewiseError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 
 
 class ModelFileError(CitewiseError):
@@ -73,7 +78,7 @@ class ModelFolder:
 
 
 class Session:
-    """A model that is ready to run. Safe to use from several threads.
+    """A model that is ready to run, a pass on the thread that asks. Safe to use from several.
 
     Over all models of the process as many passes run at a time as it may use processors; the others
     wait. More at once are no faster, and each of them would need room for its intermediate values,
@@ -95,17 +100,47 @@ def _passes() -> threading.Semaphore:
     return threading.Semaphore(available_processors())
 
 
-def open_session(content: bytes, threads: int | None = None) -> Session:
-    """A model on the CPU; as many threads a pass as this process may use unless given."""
+@lru_cache(maxsize=1)
+def _beside() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(1, available_processors() - 1), "citewise-passes")
+
+
+def side_by_side(
+    work: Callable[[_Item], _Found], items: Sequence[_Item], share: bool = True
+) -> list[_Found]:
+    """``work`` of each item, in their order, by this thread and by others that are free.
+
+    A pass on two threads takes a third more processor time than on one: several passes at once are
+    quicker than one after the other on all processors. Without ``share`` this thread does all.
+    """
+    begun: dict[int, Future[_Found]] = {}
+    if share and available_processors() > 1:
+        try:
+            for at in range(len(items) - 1):
+                begun[at] = _beside().submit(work, items[at])
+        except RuntimeError:
+            # The interpreter ends, and begins no more threads.
+            pass
+    found: dict[int, _Found] = {}
+    try:
+        # From the end, while the others go on from the beginning.
+        for at in reversed(range(len(items))):
+            if at not in begun or begun[at].cancel():
+                found[at] = work(items[at])
+        return [found[at] if at in found else begun[at].result() for at in range(len(items))]
+    finally:
+        for one in begun.values():
+            one.cancel()
+
+
+def open_session(content: bytes) -> Session:
+    """A model on the CPU, on one thread a pass; see ``side_by_side``."""
     # Imported late: `import citewise` stays fast.
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or available_processors()
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads that spin while they wait took half as much processor time again on a busy machine,
-    # and gave back a few per cent at most.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # The graph is fused where it pays; what the optimiser would fuse further is slower.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return Session(
