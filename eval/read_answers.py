@@ -53,5 +53,5 @@ if __name__ == "__main__":
     parser.add_argument("--library", type=Path, help="without it, the sample papers are asked")
     args = parser.parse_args()
     lines = [json.loads(line) for line in args.file.read_text("utf-8").splitlines() if line]
-    with Library.open(args.library) if args.library else sample_library() as opened:
+    with Library.open(args.library, create=False) if args.library else sample_library() as opened:
         read_all(opened, lines)
