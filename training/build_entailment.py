@@ -3,7 +3,8 @@
     pip install onnx safetensors numpy onnxruntime tokenizers
     python training/build_entailment.py CHECKPOINT.safetensors... [--measure PAIRS.jsonl]
 
-Of several checkpoints the mean is built (Wortsman et al. 2022, arXiv:2203.05482).
+Of several checkpoints the mean is built (Wortsman et al. 2022, arXiv:2203.05482); one that is named
+twice counts twice.
 
 The graph is written node by node with ``onnx``, in eight bits as the sentence encoder is; the
 tokenizer is the encoder's own. The same checkpoint gives the same bytes. ``--measure`` builds the
@@ -27,6 +28,8 @@ from onnx import TensorProto, helper
 
 from citewise.grounding.entailment import EntailmentModel
 
+OUTPUTS = 4
+"""Those that are built; a later one, of the sentence encoder's cosine, helps in training alone."""
 OUT = ROOT / "src" / "citewise" / "models" / "entailment"
 
 
@@ -61,6 +64,9 @@ def mean_of(checkpoints: Sequence[Path]) -> dict[str, Array]:
     """The mean of the checkpoints' weights, under their names there."""
     states = [safetensors.numpy.load_file(path) for path in checkpoints]
     share = np.float32(1 / len(states))
+    for state in states:
+        # Checkpoints from before the sixth stage have no output but these.
+        state.update({name: state[name][:OUTPUTS] for name in state if name.startswith("head.")})
     return {name: np.sum([s[name] * share for s in states], axis=0) for name in states[0]}
 
 
@@ -104,7 +110,7 @@ def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
                 helper.make_tensor_value_info(name, TensorProto.INT64, shape)
                 for name in ("input_ids", "token_type_ids", "attention_mask")
             ],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 4])],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", OUTPUTS])],
             graph.weights,
         ),
         producer_name="citewise training/build_entailment.py",

@@ -8,8 +8,9 @@ questions written for citewise over such abstracts (Apache-2.0, as the project; 
 SciFact's test claims and the papers that they cite, the sample papers and all human-labelled sets
 that calibrate or measure the checker stay out.
 
-A row is {"task", "text", "evidence", "label", "kind", "id", "held_out"}: for the task `claim` the
-label is 0 (supported), 1 (contradicted) or 2 (not stated), for `question` 0 (not answered) or 1.
+A row is {"task", "text", "evidence", "label", "kind", "id", "held_out", "alike"}: for the task
+`claim` the label is 0 (supported), 1 (contradicted) or 2 (not stated), for `question` 0 (not
+answered) or 1; `alike` is the sentence encoder's cosine of the two texts.
 One paper in twelve is held out for development, by a hash of its id.
 """
 
@@ -22,6 +23,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ from fit_checker import (
 )
 
 from citewise.grounding.entailment import nearest_sentences, passage_for, spelled_out
+from citewise.grounding.likeness import likeness
 from citewise.library.embedding import packaged_encoder
 
 SEED = 20261121
@@ -62,6 +65,8 @@ SHORT = {
     "n2": NOT_STATED,
 }
 """What the claims of training/written/h*.jsonl say of their one to three sentences, by key."""
+BACKED = SHORT | {"t3": SUPPORTED, "n3": NOT_STATED, "n4": NOT_STATED}
+"""What the claims of training/written/backed-*.jsonl say of the words beside them, by key."""
 TERSE = {"k1": 1, "k2": 1, "k3": 1, "k4": 1, "v1": 0, "v2": 0, "v3": 0}
 """Whether the abstract answers the questions of training/written/t*.jsonl, by key."""
 WRITTEN = Path(__file__).parent / "written"
@@ -277,6 +282,39 @@ def evidence_rows() -> Iterator[Row]:
             yield Row("claim", item[key], item["e"], label, f"short-{key}", item["id"])
 
 
+def backed_rows() -> Iterator[Row]:
+    """Claims as people make them over words of articles, of web pages and of abstracts."""
+    for name in ("health", "web", "science"):
+        for item in written(f"backed-{name}.jsonl"):
+            for key, label in BACKED.items():
+                if key in item:
+                    yield claim(item[key], item["e"], label, f"{name}-{key}", item["id"])
+
+
+def near_rows(rng: random.Random) -> Iterator[Row]:
+    """True claims of `backed_rows` and `evidence_rows` beside words about something near.
+
+    Their own words taken away, what is nearest by the sentence encoder does not back them. Rows of
+    the kind `pair` have any two texts: they teach the cosine alone (``--weight pair=0``).
+    """
+    rows = [*backed_rows(), *evidence_rows()]
+    words = list({row.evidence: row.id for row in rows}.items())
+    encoder = packaged_encoder()
+    vectors = encoder.embed_queries([text for text, _ in words])
+    cosines = encoder.embed_queries([row.text for row in rows]) @ vectors.T
+    for row, near in zip(rows, cosines, strict=True):
+        places = [at for at in np.argsort(-near)[:80] if words[at][1] != row.id]
+        kind = row.kind.split("-")[0]
+        for low, high in ((0, 8), (8, 60)):
+            other = words[rng.choice(places[low:high])][0]
+            if row.label == SUPPORTED:
+                yield Row("claim", row.text, other, NOT_STATED, f"near-{kind}", row.id)
+            elif low:
+                yield Row("claim", row.text, other, NOT_STATED, f"pair-{kind}", row.id)
+        if rng.random() < 0.15:
+            yield Row("claim", row.text, rng.choice(words)[0], NOT_STATED, "pair-any", row.id)
+
+
 def terse_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Questions as people type them, beside their abstract; one also beside a similar abstract."""
     items = written("t*.jsonl")
@@ -328,11 +366,14 @@ def _papers(data: Path) -> Iterator[tuple[str, str, str]]:
 def write(rows: Iterable[Row], out: Path) -> int:
     """Write the rows; their number."""
     count = 0
+    waiting = iter(rows)
     with out.open("w", encoding="utf-8") as lines:
-        for row in rows:
-            value = {**asdict(row), "held_out": row.held_out}
-            lines.write(json.dumps(value, ensure_ascii=False) + "\n")
-            count += 1
+        while some := list(islice(waiting, 512)):
+            cosines = likeness([(row.text, row.evidence) for row in some])
+            for row, cosine in zip(some, cosines, strict=True):
+                value = {**asdict(row), "held_out": row.held_out, "alike": round(cosine, 4)}
+                lines.write(json.dumps(value, ensure_ascii=False) + "\n")
+            count += len(some)
     return count
 
 
@@ -342,7 +383,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--only", help="scifact, pubmedqa, arxiv, written, numbers, evidence or terse"
+        "--only", help="scifact, pubmedqa, arxiv, written, numbers, evidence, backed, near or terse"
     )
     parser.add_argument("--arxiv", type=int, default=9000, help="papers to make pairs of by rule")
     options = parser.parse_args()
@@ -356,6 +397,8 @@ def main() -> None:
         "written": written_rows(options.data, random.Random(SEED)),
         "numbers": number_rows(options.data, random.Random(SEED)),
         "evidence": evidence_rows(),
+        "backed": backed_rows(),
+        "near": near_rows(random.Random(SEED)),
         "terse": terse_rows(options.data, random.Random(SEED)),
     }
     for name, rows in sources.items():

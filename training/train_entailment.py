@@ -4,8 +4,9 @@
     pip install torch safetensors tokenizers numpy
     python training/train_entailment.py WHEEL PAIRS.jsonl... --out CHECKPOINT [--start CHECKPOINT]
 
-Reads rows of training/pairs.py; input is ``[CLS] text [SEP] evidence [SEP]``, output four numbers:
-supported, contradicted, not stated (softmax) for claims, answered (sigmoid) for questions. Word and
+Reads rows of training/pairs.py; input is ``[CLS] text [SEP] evidence [SEP]``, output five numbers:
+supported, contradicted, not stated (softmax) for claims, answered (sigmoid) for questions, and how
+alike the two are to the sentence encoder (its cosine, as it is). Word and
 position embeddings stay as they are, and dropout is off. It stops after ``--minutes`` at the
 latest, with the learning rate brought down by then, and writes the weights as safetensors. The
 same seed, rows and number of steps give the same batches. PyTorch is needed here only.
@@ -39,9 +40,14 @@ LAYERS, WIDTH, HEADS = 6, 384, 12
 LONGEST = 256
 """Tokens of a pair; a text keeps its first 96, the evidence what is left."""
 LONGEST_TEXT = 96
-CLASSES = 4
+CLASSES = 5
 ANSWERED = 3
-"""Place of the question's output among the four."""
+"""Place of the question's output among the five."""
+ALIKE = 4
+"""Place of the sentence encoder's cosine among the five."""
+ALIKE_WEIGHT = 10.0
+"""What a squared error of the cosine weighs beside the cross-entropy: it is some hundred times as
+small."""
 
 
 class Layer(nn.Module):
@@ -68,7 +74,7 @@ class Layer(nn.Module):
 
 
 class CrossEncoder(nn.Module):
-    """MiniLM over a pair of texts, with a head of four outputs on its first token."""
+    """MiniLM over a pair of texts, with a head of five outputs on its first token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +87,7 @@ class CrossEncoder(nn.Module):
         self.head = nn.Linear(WIDTH, CLASSES)
 
     def forward(self, ids: Tensor, types: Tensor, mask: Tensor) -> Tensor:
-        """Logits, shape (batch, 4), of token ids, types and mask, shape (batch, tokens)."""
+        """Logits, shape (batch, 5), of token ids, types and mask, shape (batch, tokens)."""
         with torch.no_grad():
             fixed = self.words(ids) + self.places.weight[: ids.shape[1]]
         hidden = self.norm(fixed + self.types(types))
@@ -130,6 +136,15 @@ def published(wheel: Path) -> tuple[CrossEncoder, str]:
     return model, tokenizer
 
 
+def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` with an output for the cosine, where it is of a model that had none."""
+    missing = CLASSES - len(state["head.bias"])
+    if not missing:
+        return state
+    head = {"head.weight": torch.zeros(missing, WIDTH), "head.bias": torch.full((missing,), 0.5)}
+    return state | {name: torch.cat([state[name], more]) for name, more in head.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A tokenised row."""
@@ -140,6 +155,8 @@ class Example:
     question: bool
     label: int
     weight: float
+    alike: float
+    """The sentence encoder's cosine; NaN where it was not measured."""
 
 
 def examples(
@@ -155,7 +172,14 @@ def examples(
         kind = str(row["kind"])
         weight = next((w for start, w in weights.items() if kind.startswith(start)), 1.0)
         made.append(
-            Example(ids, len(first), row["task"] == "question", int(str(row["label"])), weight)
+            Example(
+                ids,
+                len(first),
+                row["task"] == "question",
+                int(str(row["label"])),
+                weight,
+                float(str(row.get("alike", "nan"))),
+            )
         )
     return made
 
@@ -187,7 +211,7 @@ def tensors(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def loss_of(logits: Tensor, batch: Sequence[Example]) -> Tensor:
-    """Cross-entropy of claims and of questions, each example with its weight."""
+    """Cross-entropy of claims and of questions, each with its weight, and error of the cosine."""
     asked = torch.tensor([e.question for e in batch])
     labels = torch.tensor([e.label for e in batch])
     weight = torch.tensor([e.weight for e in batch])
@@ -197,7 +221,11 @@ def loss_of(logits: Tensor, batch: Sequence[Example]) -> Tensor:
     answers = functional.binary_cross_entropy_with_logits(
         logits[:, ANSWERED], torch.where(asked, labels, 0).float() * 0.95 + 0.025, reduction="none"
     )
-    return (torch.where(asked, answers, claims) * weight).sum() / weight.sum()
+    cosines = torch.tensor([e.alike for e in batch])
+    known = ~torch.isnan(cosines)
+    error = torch.where(known, (logits[:, ALIKE] - cosines.nan_to_num()) ** 2, 0.0)
+    loss = (torch.where(asked, answers, claims) * weight).sum() / weight.sum()
+    return loss + ALIKE_WEIGHT * error.sum() / len(batch)
 
 
 def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float:
@@ -213,20 +241,28 @@ def auroc(scores: Sequence[float], labels: Sequence[bool]) -> float:
 def measured(
     model: CrossEncoder, held: Sequence[Example], kinds: Sequence[str]
 ) -> dict[str, float]:
-    """AUROC of support and of answers over held-out rows, by the start of their kind."""
+    """AUROC of support and of answers over held-out rows, by the start of their kind.
+
+    And, as ``alike``, the correlation with the sentence encoder's cosine.
+    """
     model.eval()
     scores: list[float] = []
+    cosines: list[float] = []
     with torch.no_grad():
         for start in range(0, len(held), 32):
             batch = held[start : start + 32]
             logits = model(*tensors(batch))
             support = torch.softmax(logits[:, :ANSWERED], 1)[:, 0]
+            cosines += logits[:, ALIKE].tolist()
             scores += [
                 float(a if e.question else s)
                 for e, s, a in zip(batch, support, logits[:, ANSWERED], strict=True)
             ]
     model.train()
     found = {}
+    both = [(c, e.alike) for c, e in zip(cosines, held, strict=True) if e.alike == e.alike]
+    if len(both) > 20:
+        found["alike"] = round(float(np.corrcoef(np.array(both).T)[0, 1]), 4)
     for task in ("claim", "question"):
         for source in sorted({kind.split("-")[0] for kind in kinds}):
             picked = [
@@ -261,7 +297,7 @@ def main() -> None:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     if options.start:
-        model.load_state_dict(safetensors.torch.load_file(options.start))
+        model.load_state_dict(widened(safetensors.torch.load_file(options.start)))
     rows = [json.loads(line) for path in options.rows for line in path.open(encoding="utf-8")]
     weights = {name: float(w) for name, w in (pair.split("=") for pair in options.weight)}
     kept = [row for row in rows if row["held_out"]]

@@ -17,15 +17,15 @@ ANSWERABLE = 0.10
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.57,
-    "cosine": 1.1,
-    "passage": 1.11,
-    "covered": 0.95,
-    "covered_by_paper": -0.58,
-    "unknown": 0.6,
-    "names": 2.36,
-    "wanted": 0.78,
-    "answered": 5.57,
+    "bias": -7.45,
+    "cosine": 1.03,
+    "passage": 0.97,
+    "covered": 1.06,
+    "covered_by_paper": -0.47,
+    "unknown": 0.67,
+    "names": 2.24,
+    "wanted": 0.81,
+    "answered": 5.56,
 }
 
 
