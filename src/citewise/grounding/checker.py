@@ -19,6 +19,7 @@ from citewise.grounding.entailment import Entailment, entailment_model, nearest_
 from citewise.grounding.likeness import likeness
 from citewise.grounding.locks import Broken, check_locks, has_cue
 from citewise.grounding.overlap import Overlap, SentenceText, overlap, plain, read
+from citewise.models.loading import side_by_side
 from citewise.types import Support, Verdict
 
 LONGEST_CLAIM = 20_000
@@ -180,14 +181,26 @@ def read_pairs(pairs: Sequence[tuple[str, Sequence[str], str]]) -> list[Reading 
         whole[at] = (claim, nearest[claim])
         asked += [(part, nearest[part]) for part in parts]
         places += [at] * len(parts)
-    found = entailment_model().read(asked) if asked else []
+    if not asked:
+        return readings
+    found: list[Entailment] = []
+    likenesses: list[float] = []
+
+    def ask(judge: bool) -> None:
+        if judge:
+            found.extend(entailment_model().read(asked))
+        else:
+            likenesses.extend(likeness(list(whole.values())))
+
+    # Both models at once: of a single claim each makes but one or two passes.
+    side_by_side(ask, (True, False))
     for at, one in zip(places, found, strict=True):
         reading = readings[at]
         assert reading is not None
         other = reading.learned
         if other is None or one.supported < other.supported:
             readings[at] = replace(reading, learned=one)
-    for at, alike in zip(whole, likeness(list(whole.values())) if whole else (), strict=True):
+    for at, alike in zip(whole, likenesses, strict=True):
         reading = readings[at]
         assert reading is not None
         readings[at] = replace(reading, alike=alike)
