@@ -65,7 +65,7 @@ def mean_of(checkpoints: Sequence[Path]) -> dict[str, Array]:
     states = [safetensors.numpy.load_file(path) for path in checkpoints]
     share = np.float32(1 / len(states))
     for state in states:
-        # Checkpoints from before the sixth stage have no output but these.
+        # Checkpoints from before the seventh stage have no output but these.
         state.update({name: state[name][:OUTPUTS] for name in state if name.startswith("head.")})
     return {name: np.sum([s[name] * share for s in states], axis=0) for name in states[0]}
 

@@ -10,7 +10,7 @@ that calibrate or measure the checker stay out.
 
 A row is {"task", "text", "evidence", "label", "kind", "id", "held_out", "alike"}: for the task
 `claim` the label is 0 (supported), 1 (contradicted) or 2 (not stated), for `question` 0 (not
-answered) or 1; `alike` is the sentence encoder's cosine of the two texts.
+answered) or 1; `alike` is what citewise.grounding.likeness says of the two texts.
 One paper in twelve is held out for development, by a hash of its id.
 """
 
@@ -299,10 +299,12 @@ def near_rows(rng: random.Random) -> Iterator[Row]:
     """
     rows = [*backed_rows(), *evidence_rows()]
     words = list({row.evidence: row.id for row in rows}.items())
+    kept = np.array([held_out(ident) for _, ident in words])
     encoder = packaged_encoder()
     vectors = encoder.embed_queries([text for text, _ in words])
     cosines = encoder.embed_queries([row.text for row in rows]) @ vectors.T
     for row, near in zip(rows, cosines, strict=True):
+        near[kept != row.held_out] = -2.0
         places = [at for at in np.argsort(-near)[:80] if words[at][1] != row.id]
         kind = row.kind.split("-")[0]
         for low, high in ((0, 8), (8, 60)):

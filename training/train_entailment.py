@@ -6,7 +6,7 @@
 
 Reads rows of training/pairs.py; input is ``[CLS] text [SEP] evidence [SEP]``, output five numbers:
 supported, contradicted, not stated (softmax) for claims, answered (sigmoid) for questions, and how
-alike the two are to the sentence encoder (its cosine, as it is). Word and
+alike the two are to the sentence encoder (``citewise.grounding.likeness``, as it is). Word and
 position embeddings stay as they are, and dropout is off. It stops after ``--minutes`` at the
 latest, with the learning rate brought down by then, and writes the weights as safetensors. The
 same seed, rows and number of steps give the same batches. PyTorch is needed here only.
@@ -224,7 +224,7 @@ def loss_of(logits: Tensor, batch: Sequence[Example]) -> Tensor:
     cosines = torch.tensor([e.alike for e in batch])
     known = ~torch.isnan(cosines)
     error = torch.where(known, (logits[:, ALIKE] - cosines.nan_to_num()) ** 2, 0.0)
-    loss = (torch.where(asked, answers, claims) * weight).sum() / weight.sum()
+    loss = (torch.where(asked, answers, claims) * weight).sum() / weight.sum().clamp(min=1e-6)
     return loss + ALIKE_WEIGHT * error.sum() / len(batch)
 
 

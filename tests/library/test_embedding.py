@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
@@ -253,6 +254,21 @@ def test_twenty_threads_get_what_one_gets() -> None:
         found = list(pool.map(lambda text: fresh.embed_queries([text])[0], texts))
     expected = MiniLM(alone=True).embed_queries(texts)
     assert ((np.stack(found) * expected).sum(axis=1) > 0.9999).all()
+
+
+def test_the_encoder_of_one_thread_reads_on_the_thread_that_asks() -> None:
+    alone = MiniLM().on_one_thread()
+    alone.load()
+    session, readers = alone._session, set()
+
+    class Watched:
+        def run(self, *given: object) -> object:
+            readers.add(threading.get_ident())
+            return session.run(*given)
+
+    alone._session = Watched()
+    list(alone.embed_passages([PassageInput(SENTENCES[n % 3] * 20) for n in range(12)]))
+    assert readers == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])

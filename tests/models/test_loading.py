@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -77,18 +78,37 @@ def test_others_help_and_nobody_waits_for_those_who_are_busy() -> None:
 
 
 def test_an_error_is_raised_and_what_has_not_begun_does_not_begin() -> None:
-    done: list[int] = []
+    begun: list[int] = []
 
     def work(number: int) -> None:
-        if number == 19:
+        if number == 99:
             raise ValueError("the last")
-        time.sleep(0.05)
-        done.append(number)
+        begun.append(number)
+        time.sleep(0.1)
 
     with pytest.raises(ValueError, match="the last"):
-        side_by_side(work, list(range(20)))
-    time.sleep(0.3)
-    assert len(done) < 10
+        side_by_side(work, list(range(100)))
+    time.sleep(0.5)
+    assert len(begun) <= available_processors()
+
+
+FORKED = """
+import os, sys, threading
+from citewise.models.loading import side_by_side
+
+side_by_side(abs, [1, 2, 3])
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+met = threading.Barrier(2, timeout=20)
+side_by_side(lambda _: met.wait(), [1, 2])
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(available_processors() < 2, reason="one processor has no other thread")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_helpers_of_its_own() -> None:
+    assert subprocess.run([sys.executable, "-c", FORKED], check=False).returncode == 0
 
 
 def test_alone_means_the_thread_that_asks() -> None:

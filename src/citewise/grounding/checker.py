@@ -183,17 +183,15 @@ def read_pairs(pairs: Sequence[tuple[str, Sequence[str], str]]) -> list[Reading 
         places += [at] * len(parts)
     if not asked:
         return readings
-    found: list[Entailment] = []
-    likenesses: list[float] = []
 
-    def ask(judge: bool) -> None:
+    def ask(judge: bool) -> tuple[list[Entailment], list[float]]:
         if judge:
-            found.extend(entailment_model().read(asked))
-        else:
-            likenesses.extend(likeness(list(whole.values())))
+            return entailment_model().read(asked), []
+        return [], likeness(list(whole.values()))
 
-    # Both models at once: of a single claim each makes but one or two passes.
-    side_by_side(ask, (True, False))
+    # Both models at once: of a single claim each makes but one or two passes. This thread judges,
+    # and another that is done with the likeness helps it.
+    (_, likenesses), (found, _) = side_by_side(ask, (False, True))
     for at, one in zip(places, found, strict=True):
         reading = readings[at]
         assert reading is not None

@@ -299,7 +299,7 @@ class _Text:
 def _batches(texts: Sequence[_Text], longest: int, shares: int) -> Iterator[list[_Text]]:
     """Texts of similar length together, as many as keep a forward pass in the token budget.
 
-    Few texts are cut into as many batches as ``shares``, of much the same length.
+    Few texts are cut into about as many batches as ``shares``.
     """
     tokens = sum(min(len(text.ids), longest) + _SPECIAL for text in texts)
     budget = min(_BATCH_TOKENS, -(-tokens // shares))

@@ -105,6 +105,16 @@ def _beside() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, available_processors() - 1), "citewise-passes")
 
 
+def _forget_threads() -> None:
+    _beside.cache_clear()
+    _passes.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of the threads, and passes that ran there never end here.
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
 def side_by_side(
     work: Callable[[_Item], _Found], items: Sequence[_Item], share: bool = True
 ) -> list[_Found]:
@@ -112,17 +122,19 @@ def side_by_side(
 
     A pass on two threads takes a third more processor time than on one: several passes at once are
     quicker than one after the other on all processors. Without ``share`` this thread does all.
+    ``work`` may use this itself; it must change nothing, for where no thread can begin an item may
+    be done twice.
     """
     begun: dict[int, Future[_Found]] = {}
-    if share and available_processors() > 1:
-        try:
-            for at in range(len(items) - 1):
-                begun[at] = _beside().submit(work, items[at])
-        except RuntimeError:
-            # The interpreter ends, and begins no more threads.
-            pass
     found: dict[int, _Found] = {}
     try:
+        if share and available_processors() > 1:
+            try:
+                for at in range(len(items) - 1):
+                    begun[at] = _beside().submit(work, items[at])
+            except RuntimeError:
+                # The interpreter ends, or this process may begin no more threads.
+                pass
         # From the end, while the others go on from the beginning.
         for at in reversed(range(len(items))):
             if at not in begun or begun[at].cancel():
