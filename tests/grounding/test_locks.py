@@ -161,3 +161,9 @@ def test_two_different_numbers_never_hold_each_other(one: int, other: int) -> No
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_opposites_are_mutual(one: str, other: str) -> None:
     assert opposite(one, other) == opposite(other, one)
+
+
+def test_a_byte_is_no_bit() -> None:
+    words = "QLoRA finetunes a model with 4-bit weights."
+    assert "number" in broken("QLoRA finetunes a model with 4-byte weights.", words)
+    assert not broken("QLoRA finetunes a model with weights of four bits.", words)

@@ -62,7 +62,8 @@ _UNITS = {
     "s": "s", "sec": "s", "second": "s", "seconds": "s", "min": "min", "minute": "min",
     "minutes": "min", "h": "h", "hour": "h", "hours": "h", "day": "day", "days": "day",
     "week": "week", "weeks": "week", "month": "month", "months": "month", "year": "year",
-    "years": "year", "kb": "KB", "mb": "MB", "gb": "GB", "tb": "TB", "gib": "GB", "mib": "MB",
+    "years": "year", "bit": "bit", "bits": "bit", "byte": "byte", "bytes": "byte", "kb": "KB",
+    "mb": "MB", "gb": "GB", "tb": "TB", "gib": "GB", "mib": "MB",
 }  # fmt: skip
 _ABOUT = frozenset(
     "about around roughly approximately approx nearly almost close circa near some ~".split()
