@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,18 @@ def test_its_vectors_are_near_those_of_six_layers() -> None:
     cosines = ours.sentences @ theirs.sentences.T
     assert cosines.argmax(axis=1).tolist() == [0, 1, 2]
     assert ours.tokens == theirs.tokens
+
+
+def test_vectors_of_abstracts_are_near_those_of_six_layers(sample_library: Library) -> None:
+    abstracts = [
+        PassageInput(paper.abstract[:900]) for paper in islice(sample_library.papers(), 40)
+    ]
+    ours, theirs = (
+        np.stack([item.passage for item in encoder.embed_passages(abstracts)])
+        for encoder in (static_encoder(), packaged_encoder())
+    )
+    assert float((ours * theirs).sum(axis=1).mean()) > 0.85
+    assert (ours @ theirs.T).argmax(axis=1).tolist() == list(range(40))
 
 
 def test_a_question_is_nearest_to_what_answers_it() -> None:

@@ -9,8 +9,10 @@ import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from citewise.models.loading import available_processors, side_by_side
+from citewise.models.loading import available_processors, in_passes, side_by_side
 
 PASSES_AT_ONCE = """
 import threading
@@ -114,3 +116,22 @@ def test_a_forked_process_has_helpers_of_its_own() -> None:
 def test_alone_means_the_thread_that_asks() -> None:
     me = threading.get_ident()
     assert set(side_by_side(lambda _: threading.get_ident(), list(range(9)), share=False)) == {me}
+
+
+@given(st.lists(st.integers(2, 300), max_size=60), st.booleans())
+def test_a_pass_is_within_its_tokens_and_every_text_is_read_once(
+    lengths: list[int], share: bool
+) -> None:
+    passes: list[list[int]] = []
+
+    def read(places: list[int]) -> list[int]:
+        passes.append(places)
+        return [at * 10 for at in places]
+
+    assert in_passes(read, lengths, 256, share) == [at * 10 for at in range(len(lengths))]
+    assert sorted(at for places in passes for at in places) == list(range(len(lengths)))
+    for places in passes:
+        assert lengths[places[0]] == max(lengths[at] for at in places)
+        assert len(places) == 1 or lengths[places[0]] * len(places) <= 256
+    if share and len(set(lengths)) == 1:
+        assert len(passes) >= min(len(lengths), available_processors())

@@ -19,10 +19,9 @@ import numpy as np
 from citewise.grounding.overlap import background, read
 from citewise.models.loading import (
     ModelFolder,
-    available_processors,
+    in_passes,
     open_session,
     open_tokenizer,
-    side_by_side,
 )
 
 if TYPE_CHECKING:
@@ -147,18 +146,10 @@ class EntailmentModel:
         for ours, theirs in zip(texts, evidence, strict=True):
             first = [_CLS, *ours[:_LONGEST_TEXT], _SEP]
             rows.append((first, [*theirs[: _LONGEST - len(first) - 1], _SEP]))
-        order = sorted(range(len(rows)), key=lambda at: -len(rows[at][0]) - len(rows[at][1]))
-        tokens = sum(len(first) + len(second) for first, second in rows)
-        budget = min(_BATCH_TOKENS, -(-tokens // available_processors()))
-        batches: list[list[int]] = []
-        for at in order:
-            width = sum(len(part) for part in rows[(batches[-1] if batches else [at])[0]])
-            if not batches or width * (len(batches[-1]) + 1) > budget:
-                batches.append([])
-            batches[-1].append(at)
+        lengths = [len(first) + len(second) for first, second in rows]
 
         def judge(batch: Sequence[int]) -> list[Entailment]:
-            width = sum(len(part) for part in rows[batch[0]])
+            width = lengths[batch[0]]
             ids = np.zeros((len(batch), width), np.int64)
             types, mask = np.zeros_like(ids), np.zeros_like(ids)
             for row, at in enumerate(batch):
@@ -170,12 +161,7 @@ class EntailmentModel:
             (logits,) = session.run(["logits"], feed)
             return [_entailment(row_logits) for row_logits in logits]
 
-        found = {
-            at: one
-            for batch, judged in zip(batches, side_by_side(judge, batches), strict=True)
-            for at, one in zip(batch, judged, strict=True)
-        }
-        return [found[at] for at in range(len(rows))]
+        return in_passes(judge, lengths, _BATCH_TOKENS)
 
     def _ready(self) -> tuple[Any, Tokenizer]:
         with self._lock:

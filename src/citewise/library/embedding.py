@@ -25,10 +25,9 @@ from numpy.typing import NDArray
 from citewise.errors import CitewiseError
 from citewise.models.loading import (
     ModelFolder,
-    available_processors,
+    in_passes,
     open_session,
     open_tokenizer,
-    side_by_side,
 )
 
 if TYPE_CHECKING:
@@ -216,17 +215,16 @@ class MiniLM:
     def _embed(self, passages: Sequence[PassageInput]) -> list[PassageVectors]:
         codes = self._codes([passage.text for passage in passages])
         texts = [
-            _Text(place, passage, code.ids, code.offsets)
-            for place, (passage, code) in enumerate(zip(passages, codes, strict=True))
+            _Text(passage, code.ids, code.offsets)
+            for passage, code in zip(passages, codes, strict=True)
         ]
-        found: list[PassageVectors | None] = [None] * len(texts)
-        shares = 1 if self._alone else available_processors()
-        batches = list(_batches(texts, self.max_tokens, shares))
-        read = side_by_side(self._forward, batches, not self._alone)
-        for batch, all_vectors in zip(batches, read, strict=True):
-            for text, vectors in zip(batch, all_vectors, strict=True):
-                found[text.place] = vectors
-        return [vectors for vectors in found if vectors is not None]
+        lengths = [min(len(text.ids), self.max_tokens) + _SPECIAL for text in texts]
+        return in_passes(
+            lambda places: self._forward([texts[at] for at in places]),
+            lengths,
+            _BATCH_TOKENS,
+            share=not self._alone,
+        )
 
     def _forward(self, batch: Sequence[_Text]) -> list[PassageVectors]:
         rows = [[_CLS, *text.ids[: self.max_tokens], _SEP] for text in batch]
@@ -290,28 +288,9 @@ def packaged_encoder() -> MiniLM:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    place: int
     passage: PassageInput
     ids: list[int]
     offsets: list[tuple[int, int]] = field(repr=False)
-
-
-def _batches(texts: Sequence[_Text], longest: int, shares: int) -> Iterator[list[_Text]]:
-    """Texts of similar length together, as many as keep a forward pass in the token budget.
-
-    Few texts are cut into about as many batches as ``shares``.
-    """
-    tokens = sum(min(len(text.ids), longest) + _SPECIAL for text in texts)
-    budget = min(_BATCH_TOKENS, -(-tokens // shares))
-    batch: list[_Text] = []
-    for text in sorted(texts, key=lambda text: len(text.ids), reverse=True):
-        width = min(len((batch or [text])[0].ids), longest) + _SPECIAL
-        if batch and width * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(text)
-    if batch:
-        yield batch
 
 
 def _unit(vector: Vectors) -> Vectors:

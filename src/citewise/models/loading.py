@@ -145,6 +145,30 @@ def side_by_side(
             one.cancel()
 
 
+def in_passes(
+    read: Callable[[list[int]], Sequence[_Found]],
+    lengths: Sequence[int],
+    most: int,
+    share: bool = True,
+) -> list[_Found]:
+    """What ``read`` finds for each of the texts of these ``lengths`` in tokens, in their order.
+
+    It is given the places of texts of similar length, the longest first; they, padded to the
+    longest, have at most ``most`` tokens, unless it is a single text. Passes go
+    ``side_by_side``, and few texts are cut into about as many as there are processors.
+    """
+    budget = min(most, -(-sum(lengths) // (available_processors() if share else 1)))
+    batches: list[list[int]] = []
+    for at in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
+        if not batches or lengths[batches[-1][0]] * (len(batches[-1]) + 1) > budget:
+            batches.append([])
+        batches[-1].append(at)
+    found: dict[int, _Found] = {}
+    for batch, ours in zip(batches, side_by_side(read, batches, share), strict=True):
+        found |= zip(batch, ours, strict=True)
+    return [found[at] for at in range(len(lengths))]
+
+
 def open_session(content: bytes) -> Session:
     """A model on the CPU, on one thread a pass; see ``side_by_side``."""
     # Imported late: `import citewise` stays fast.
