@@ -13,9 +13,10 @@ import pytest
 from tests.support.processes import Python
 
 from citewise.errors import FingerprintError, LibraryError
-from citewise.library import locks, vectors
+from citewise.library import lexical, locks, vectors
 from citewise.library.embedding import MiniLM, PassageInput, PassageVectors
 from citewise.library.library import Library, Progress
+from citewise.library.wordings import number_of
 from citewise.types import Paper
 
 Open = Callable[..., Library]
@@ -292,8 +293,17 @@ def make_old(path: Path) -> None:
             "INSERT INTO old SELECT paper_id, source, file, line, text_sha256 FROM places;"
             "DROP TABLE places; ALTER TABLE old RENAME TO places;"
             "UPDATE meta SET value = '1' WHERE key = 'schema';"
+            "DROP TRIGGER wordings_of_another_text; DROP TABLE wordings; DROP TABLE stems;"
         )
     db.close()
+
+
+def counted(path: Path) -> set[str]:
+    """Papers whose words have been counted."""
+    db = sqlite3.connect(path / "papers.sqlite")
+    found = {row[0] for row in db.execute("SELECT paper_id FROM wordings")}
+    db.close()
+    return found
 
 
 def schema(path: Path) -> str:
@@ -319,7 +329,7 @@ def test_an_older_library_is_read_as_it_is_and_upgraded_when_written_to(
     assert schema(library.path) == "1"
     report = old.ingest([file])
     assert (report.unchanged, report.added, report.updated) == (1, 0, 0)
-    assert schema(library.path) == "2"
+    assert schema(library.path) == "3"
     assert [place.file for place in old.paper(held.id).places] == ["own.csv"]
     assert_whole(old)
 
@@ -347,8 +357,126 @@ Library.open(sys.argv[1]).add([])
     assert schema(library.path) == "1"
     again = open_library()
     assert again.add(papers(3)).unchanged == 3
-    assert schema(library.path) == "2"
+    assert schema(library.path) == "3"
     assert_whole(again)
+
+
+def make_uncounted(path: Path) -> None:
+    """As the second version wrote it: words stood in the word index alone."""
+    with sqlite3.connect(path / "papers.sqlite") as db:
+        db.executescript(
+            "DROP TRIGGER wordings_of_another_text; DROP TABLE wordings; DROP TABLE stems;"
+            "UPDATE meta SET value = '2' WHERE key = 'schema';"
+        )
+    db.close()
+
+
+def test_words_that_an_older_citewise_did_not_count_are_counted_when_embedding(
+    open_library: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("citewise.library.filling._COUNT_BATCH", 2)
+    library = open_library()
+    library.add(papers(9))
+    wanted = [hit.to_dict() for hit in library.search("birds in the water", 9)]
+    library.close()
+    make_uncounted(library.path)
+    old = open_library()
+    # As it is, the words are read from the papers.
+    assert [hit.to_dict() for hit in old.search("birds in the water", 9)] == wanted
+    assert schema(library.path) == "2"
+    old.embed()
+    assert counted(library.path) == {paper.id for paper in old.papers()}
+    assert not old._store.lacks_wordings()
+    assert [hit.to_dict() for hit in old.search("birds in the water", 9)] == wanted
+
+
+def test_the_background_counts_the_words_of_an_older_library(open_library: Open) -> None:
+    library = open_library()
+    library.add(papers(9))
+    library.close()
+    make_uncounted(library.path)
+    old = open_library()
+    with old.embedding_in_background():
+        deadline = time.monotonic() + 30
+        while old._store.lacks_wordings() or not old._store.counts_words():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert counted(library.path) == {paper.id for paper in old.papers()}
+
+
+@pytest.mark.parametrize("change", ["text", "rebuild"])
+def test_words_counted_of_what_has_changed_meanwhile_are_not_kept(
+    change: str, open_library: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = open_library()
+    library.add([*papers(3), Paper("heron", "Herons", "They stand on one leg.")])
+    library.close()
+    make_uncounted(library.path)
+    old = open_library()
+    with old._filler.writing():
+        pass  # brings the tables up to date
+    real = lexical.terms
+    begun: list[str] = []
+
+    def meanwhile(text: str) -> list[str]:
+        found = real(text)
+        if not begun:
+            begun.append(change)
+            if change == "rebuild":
+                Library.repair(library.path).close()
+            else:
+                open_library().add([Paper("heron", "Herons", "They stand on two legs and wade.")])
+        return found
+
+    monkeypatch.setattr(lexical, "terms", meanwhile)
+    old.embed()
+    assert begun
+    assert counted(library.path) == {paper.id for paper in old.papers()}
+    (heron,) = old._store.wordings(["heron"]).values()
+    assert len(heron.numbers) == len(old.terms(f"Herons {old.paper('heron').abstract}"))
+
+
+def test_words_that_cannot_be_kept_are_not_counted_for_ever(open_library: Open) -> None:
+    library = open_library()
+    library.add(papers(5))
+    library.close()
+    with sqlite3.connect(library.path / "papers.sqlite") as db:
+        db.executescript(
+            "DELETE FROM wordings; INSERT INTO meta VALUES ('wordings', 'missing');"
+            "CREATE TRIGGER never BEFORE INSERT ON wordings BEGIN SELECT RAISE(IGNORE); END;"
+        )
+    db.close()
+    library = open_library()
+    library.embed()
+    assert counted(library.path) == set()
+    assert len(library.search("birds in the water", 5)) == 5
+
+
+def test_counted_words_are_those_of_the_paper_as_it_is(open_library: Open) -> None:
+    library = open_library()
+    library.add([Paper("heron", "Herons", "They stand on one leg."), *papers(3)])
+    (before,) = library._store.wordings(["heron"]).values()
+    assert before.title == 1
+    stems = library._store.stems(before.numbers.tolist())
+    assert [stems[n] for n in before.numbers.tolist()] == library.terms(
+        "Herons They stand on one leg."
+    )
+    library.add([Paper("heron", "Herons", "They stand on two legs and wade.")], embed=False)
+    assert "heron" not in counted(library.path)
+    assert library.search("herons that wade", 1)[0].matched_words == ("herons", "wade")
+    library.embed()
+    (after,) = library._store.wordings(["heron"]).values()
+    assert len(after.numbers) > len(before.numbers)
+    library.add([Paper("stork", "Storks", "They wade on long legs.")])
+    library.remove(["heron"])
+    assert counted(library.path) == {paper.id for paper in library.papers()}
+    # Words that no other paper has are gone as well.
+    words = {number_of(stem): stem for stem in library.terms("herons wade two legs")}
+    assert set(library._store.stems(list(words)).values()) == {"wade", "leg"}
+    # What is made again is counted again.
+    library.close()
+    library = Library.repair(library.path)
+    assert counted(library.path) == {paper.id for paper in library.papers()}
 
 
 def test_a_library_of_a_later_citewise_is_left_alone(open_library: Open) -> None:

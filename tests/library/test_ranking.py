@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citewise import Library
-from citewise.library.feedback import (
+from citewise.library.feedback import similarities, smooth, standardise
+from citewise.library.retrieval import Retriever
+from citewise.library.wordings import (
     FEEDBACK_TERMS,
-    relevance_terms,
-    similarities,
-    smooth,
-    standardise,
-    word_shares,
+    Floats,
+    Numbers,
+    Wording,
+    number_of,
+    shared_words,
+    word_scores,
 )
 from citewise.types import Paper
 
@@ -115,14 +118,18 @@ def test_papers_without_vectors_are_found_and_do_not_sink(tmp_path: Path) -> Non
         assert any("not embedded" in note for note in result.notes)
 
 
-def test_the_word_scores_of_chosen_papers_are_those_of_the_search(library: Library) -> None:
-    words = library._lexical
+def test_the_word_scores_of_chosen_papers_are_those_of_the_search(tmp_path: Path) -> None:
     query = "rare disorder of the skin in newborn children"
-    searched = dict(words.search(query, 100))
-    asked = words.scores(dict.fromkeys(words.terms(query), 1.0), [*searched, "cats", "unknown"])
-    assert asked.keys() == searched.keys()
-    assert asked == pytest.approx(searched, rel=1e-5)
-    assert words.scores({}, ["cats"]) == {} == words.scores({"felin": 1.0}, [])
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper(name, f"Of {name}", text) for name, text in TOPICS.items()])
+        retriever, words = library._retriever, library._lexical
+        searched = dict(words.search(query, 100))
+        numbers = {number_of(term): 1.0 for term in words.terms(query)}
+        asked = retriever._scores_of(list(TOPICS), numbers, retriever._remembered())
+        unknown = retriever._scores_of(["unknown"], numbers, retriever._remembered())
+    found = {paper: score for paper, score in zip(TOPICS, asked.tolist(), strict=True) if score}
+    assert found == pytest.approx(searched, rel=0.001)
+    assert unknown.tolist() == [0.0]
 
 
 def test_a_score_that_the_word_index_cut_off_is_filled_in(
@@ -136,16 +143,18 @@ def test_a_score_that_the_word_index_cut_off_is_filled_in(
         # As in a library too large to score whole.
         monkeypatch.setattr("citewise.library.lexical._WHOLE", 0)
         filled = {hit.paper.id: hit for hit in library.search(query, 2)}
-        real: Callable[..., dict[str, float]] = library._lexical.scores
+        real: Callable[..., Floats] = Retriever._scores_of
         asked: list[str] = []
 
-        def only_feedback(weights: dict[str, float], papers: list[str]) -> dict[str, float]:
+        def only_feedback(
+            self: Retriever, papers: list[str], weights: dict[int, float], memory: object
+        ) -> Floats:
             if set(weights.values()) == {1.0}:
                 asked.extend(papers)
-                return {}
-            return real(weights, papers)
+                return np.zeros(len(papers))
+            return real(self, papers, weights, memory)
 
-        monkeypatch.setattr(library._lexical, "scores", only_feedback)
+        monkeypatch.setattr(Retriever, "_scores_of", only_feedback)
         bare = {hit.paper.id: hit for hit in library.search(query, 2)}
         assert asked == ["cats"]
         assert filled.keys() >= {"skin"}
@@ -181,25 +190,55 @@ def test_smoothing_lifts_the_neighbour_of_a_good_paper_and_leaves_the_vectorless
     assert scores[1] == 0.0
 
 
+def _wording(text: str, title: int = 0) -> Wording:
+    return Wording(np.array([number_of(word) for word in text.split()], np.int64), title)
+
+
 def test_feedback_takes_words_that_the_best_share_and_others_lack() -> None:
-    rarities = {"the": 0.0005, "quark": 5.2, "decay": 5.2}
-    texts = [
-        word_shares(text, lambda word: rarities.get(word, 7.6))
-        for text in (["the", "quark", "decay"], ["the", "quark", "spin"], ["the", "market"])
-    ]
-    found = relevance_terms(texts, [2.0, 2.0, -2.0])
-    assert max(found, key=lambda word: found[word]) == "quark"
-    assert found["market"] < found["spin"]
-    assert found["the"] < 0.01
+    rarities = {number_of(word): rare for word, rare in (("the", 0.0005), ("quark", 5.2))}
+
+    def rarity(numbers: Numbers) -> Floats:
+        return np.array([rarities.get(number, 7.6) for number in numbers.tolist()])
+
+    texts = [_wording(text) for text in ("the quark decay", "the quark spin", "the market", "")]
+    found = shared_words(texts, [2.0, 2.0, -2.0, 9.0], rarity)
+    assert next(iter(found)) == number_of("quark")
+    assert found[number_of("market")] < found[number_of("spin")]
+    assert found[number_of("the")] < 0.01
     assert sum(found.values()) == pytest.approx(1.0)
-    many = relevance_terms([{f"w{n}": 0.005 for n in range(200)}], [0.0])
-    assert list(many) == sorted(f"w{n}" for n in range(200))[:FEEDBACK_TERMS]
-    assert relevance_terms([], []) == {}
+    # A word counts as often as it stands.
+    twice = shared_words([_wording("spin spin decay")], [0.0], rarity)
+    assert twice[number_of("spin")] == pytest.approx(2 * twice[number_of("decay")])
+    many = shared_words([_wording(" ".join(f"w{n}" for n in range(200)))], [0.0], rarity)
+    assert list(many) == sorted(number_of(f"w{n}") for n in range(200))[:FEEDBACK_TERMS]
+    assert shared_words([], [], rarity) == {}
 
 
-def test_a_words_share_counts_how_often_it_stands_and_how_rare_it_is() -> None:
-    found = word_shares(["a", "b", "a", "c"], {"a": 1.0, "b": 2.0, "c": 0.0}.__getitem__)
-    assert found == {"a": 0.5, "b": 0.5, "c": 0.0}
+@given(
+    st.lists(st.tuples(st.lists(st.sampled_from("abcdefgh")), st.integers(0, 3)), max_size=6),
+    st.dictionaries(st.sampled_from("abcdxyz"), st.tuples(st.floats(0, 9), st.floats(0, 9))),
+)
+def test_word_scores_are_bm25_of_body_and_title(
+    papers: list[tuple[list[str], int]], weights: dict[str, tuple[float, float]]
+) -> None:
+    wordings = [_wording(" ".join(words), min(title, len(words))) for words, title in papers]
+    wanted = np.array([number_of(word) for word in weights], np.int64)
+    body, title = (np.array([pair[at] for pair in weights.values()]) for at in (0, 1))
+    found = word_scores(wordings, wanted, body, title)
+    lengths = [len(words) for words, _ in papers]
+    titles = [wording.title for wording in wordings]
+    for at, (words, _) in enumerate(papers):
+        total = 0.0
+        for word, pair in weights.items():
+            for field, weight, long in (
+                (words, pair[0], lengths),
+                (words[: titles[at]], pair[1], titles),
+            ):
+                count = field.count(word)
+                mean = max(sum(long) / len(long), 1.0)
+                norm = 1.2 * (1 - 0.75 + 0.75 * len(field) / mean)
+                total += weight * count * 2.2 / (count + norm)
+        assert found[at] == pytest.approx(total, abs=1e-9)
 
 
 @pytest.mark.parametrize("n", [1, 2, 25, 26, 27, 90])

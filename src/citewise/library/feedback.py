@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from heapq import nsmallest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +10,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 FEEDBACK_PAPERS = 10
-FEEDBACK_TERMS = 40
 NEIGHBOURS = 4
 
 _ONE_THREAD = 200_000
@@ -26,14 +21,14 @@ def standardise(values: Floats, known: NDArray[np.bool_] | None = None) -> Float
 
     What is not known thereby counts as middling, neither for nor against a paper.
     """
-    inside = np.ones(len(values), np.bool_) if known is None else known
+    chosen = values if known is None else values[known]
     out = np.zeros(len(values), np.float64)
-    chosen = values[inside]
     if not len(chosen):
         return out
-    deviation = float(chosen.std())
+    centred = chosen - chosen.mean()
+    deviation = math.sqrt(float(np.einsum("n,n->", centred, centred)) / len(chosen))
     if deviation > 1e-9:
-        out[inside] = (chosen - chosen.mean()) / deviation
+        out[slice(None) if known is None else known] = centred / deviation
     return out
 
 
@@ -52,40 +47,6 @@ def similarities(rows: NDArray[np.float32]) -> NDArray[np.float32]:
             out[top : top + step, left : left + step] = block
             out[left : left + step, top : top + step] = block.T
     return out
-
-
-def relevance_terms(
-    texts: Sequence[Mapping[str, float]], scores: Sequence[float], most: int = FEEDBACK_TERMS
-) -> dict[str, float]:
-    """The words that the best papers share and others rarely have, with weights that sum to 1.
-
-    ``texts`` are the words of each paper with their shares of it (``word_shares``), ``scores`` how
-    well each paper fits. The relevance model of Lavrenko and Croft (2001,
-    doi:10.1145/383952.383972), each word weighted by BM25's inverse document frequency, for
-    without stop-list and weight the commonest words would be chosen. At most ``most`` words.
-    """
-    if not texts:
-        return {}
-    best = max(scores)
-    fits = [math.exp(score - best) for score in scores]
-    whole = sum(fits)
-    weights: dict[str, float] = {}
-    for words, fit in zip(texts, fits, strict=True):
-        part = fit / whole
-        for word, share in words.items():
-            weights[word] = weights.get(word, 0.0) + part * share
-    # Words in order of the alphabet where weights are equal: the same query, the same words.
-    chosen = nsmallest(most, weights.items(), key=lambda item: (-item[1], item[0]))
-    total = sum(weight for _, weight in chosen)
-    return {word: weight / total for word, weight in chosen if weight > 0}
-
-
-def word_shares(words: Sequence[str], rarity: Callable[[str], float]) -> dict[str, float]:
-    """Each different word's share of all ``words``, times its rarity."""
-    return {
-        sys.intern(word): count / len(words) * rarity(word)
-        for word, count in Counter(words).items()
-    }
 
 
 def smooth(scores: Floats, vectors: NDArray[np.float32], share: float) -> Floats:

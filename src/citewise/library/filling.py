@@ -17,10 +17,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from citewise.errors import LibraryLockedError
+from citewise.errors import LibraryError, LibraryLockedError
 from citewise.library.embedding import Embedder
 from citewise.library.indexing import embed_papers
+from citewise.library.lexical import wordings
 from citewise.library.locks import WriterLock
+from citewise.library.orders import joined
 from citewise.library.papers import PaperStore
 from citewise.library.shelves import Shelves
 
@@ -31,6 +33,8 @@ _BACKGROUND_BATCH = 16
 _MOST_SENTENCES = 10_000
 """Of the papers embedded together, unless one alone has more: each takes 1.5 KiB meanwhile."""
 _WORD_BATCH = 5_000
+_COUNT_BATCH = 50
+"""Papers whose words are counted between two looks at the lock: some 15 ms."""
 _OTHERS_SECONDS = 0.2
 _LOOK_SECONDS = 3.0
 """How often the background looks for papers that another process has added."""
@@ -69,6 +73,8 @@ class Filler:
         self._embedder = embedder
         self._lock = lock
         self._refresh = refresh
+        self._counted = 0
+        """Row number up to which the words of papers have been counted."""
 
     @contextmanager
     def writing(self, patience: float | None = None) -> Iterator[None]:
@@ -123,6 +129,8 @@ class Filler:
         Where another process is at it, waits until it has done them, or ends and leaves them here;
         without ``wait`` they are left to it.
         """
+        if wait:
+            self.count_words(on_progress)
         total = self._store.count_missing("dense")
         if not total:
             return 0
@@ -165,6 +173,9 @@ class Filler:
                 break
         papers = [paper for paper, _ in waiting]
         embedded = embed_papers(papers, {paper.id: spans for paper, spans in waiting}, embedder)
+        counted, stems = wordings(
+            (paper.id, paper.title, joined(paper.abstract, spans)[0]) for paper, spans in waiting
+        )
         with self.writing(patience):
             self.forget_vectors()
             # Another process may have changed, removed or embedded some of them.
@@ -177,8 +188,44 @@ class Filler:
                 [row.paper_id for row in embedded.rows],
                 embedded.vectors,
             )
-            self._store.mark_dense(embedded.by_paper, embedded.sentence_vectors)
+            self._store.mark_dense(
+                embedded.by_paper,
+                embedded.sentence_vectors,
+                {paper_id: counted[paper_id] for paper_id in embedded.by_paper},
+                stems,
+            )
         return len(papers)
+
+    def count_words(
+        self,
+        on_progress: OnProgress | None = None,
+        patience: float | None = _HOURS,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Count the words of papers that were embedded without it; hold no lock.
+
+        Ends between two batches when ``stop`` says so; the next call goes on there.
+        """
+        while self._store.lacks_wordings() and not stop():
+            generation = self._store.meta("generation")
+            waiting = self._store.without_wording(self._counted, _COUNT_BATCH)
+            papers = [paper for _, paper, _ in waiting]
+            counted, stems = wordings((paper.id, paper.title, w) for _, paper, w in waiting)
+            with self.writing(patience):
+                if not waiting:
+                    self._counted = 0
+                    self._store.all_words_counted()
+                    return
+                self._store.add_wordings(papers, counted, stems, generation)
+            self._counted = waiting[-1][0]
+            if on_progress and len(waiting) == _COUNT_BATCH:
+                on_progress(Progress("indexing", self._counted, self._store.count("all")))
+
+    def _count_in_background(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
+        if not self._store.counts_words():
+            with self.writing():
+                pass  # brings the tables up to date
+        self.count_words(patience=None, stop=lambda: stop.is_set() or busy())
 
     def embed_in_background(
         self, embedder: Embedder, stop: threading.Event, busy: Callable[[], bool]
@@ -193,6 +240,9 @@ class Filler:
             if busy():
                 stop.wait(0.3)
                 continue
+            with suppress(LibraryError):
+                # A folder that cannot be written to is as good for searching.
+                self._count_in_background(stop, busy)
             if not self._store.count_missing("dense"):
                 stop.wait(_LOOK_SECONDS)
                 continue

@@ -411,9 +411,14 @@ class Library:
     def remove(self, ids: Sequence[str]) -> int:
         """Remove papers from everything; counts those that were there."""
         with self._filler.writing():
+            wordings = self._store.wordings(list(ids)).values()
             removed = self._store.remove(list(ids))
             self._filler.index_words()
             self._filler.forget_vectors()
+            numbers = {number for wording in wordings for number in wording.numbers.tolist()}
+            stems = self._store.stems(sorted(numbers))
+            gone = [number for number, stem in stems.items() if not self._lexical.holds(stem)]
+            self._store.forget_stems(gone)
         return removed
 
     def embed(self, on_progress: OnProgress | None = None) -> int:

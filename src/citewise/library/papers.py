@@ -27,17 +27,30 @@ from numpy.typing import NDArray
 from citewise.errors import FingerprintError, LibraryError, NotALibraryError
 from citewise.library.orders import joined
 from citewise.library.passages import Offsets
+from citewise.library.wordings import Wording
 from citewise.types import Filters, Paper, Place, sha256_of
 
-SCHEMA_VERSION = 2
-"""1: one file name stood for every folder. A library of version 1 is read as it is; the first
-process that writes to it brings it up to date, in one transaction."""
+SCHEMA_VERSION = 3
+"""1: one file name stood for every folder. 2: words stood in the word index alone. A library of
+these is read as it is; the first process that writes to it brings it up to date, in one
+transaction."""
 Index = Literal["lexical", "dense"]
 Outcome = Literal["added", "updated", "unchanged", "duplicate"]
 Order = Literal["newest", "oldest", "title", "added"]
 """How papers are put in order: by date (those without one last), title, or the latest to come."""
 
-_TABLES = """
+_WORDING_TABLES = """
+CREATE TABLE wordings (
+  paper_id TEXT PRIMARY KEY REFERENCES papers (id) ON DELETE CASCADE,
+  title INTEGER NOT NULL, numbers BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE stems (number INTEGER PRIMARY KEY, stem TEXT NOT NULL);
+CREATE TRIGGER wordings_of_another_text AFTER UPDATE OF title, abstract ON papers
+  WHEN OLD.title IS NOT NEW.title OR OLD.abstract IS NOT NEW.abstract
+  BEGIN DELETE FROM wordings WHERE paper_id = NEW.id; END;
+"""
+"""The trigger also binds an older citewise that has had the library open since before."""
+_TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE papers (
   id TEXT PRIMARY KEY, title TEXT NOT NULL, abstract TEXT NOT NULL, authors TEXT NOT NULL,
@@ -68,7 +81,7 @@ CREATE INDEX passages_paper ON passages (paper_id);
 CREATE TABLE forget (
   index_name TEXT NOT NULL, entry TEXT NOT NULL, PRIMARY KEY (index_name, entry)
 );
-"""
+{_WORDING_TABLES}"""
 
 _UPGRADES = {
     1: """
@@ -82,6 +95,7 @@ INSERT INTO places_2 SELECT paper_id, source, file, line, text_sha256, '' FROM p
 DROP TABLE places;
 ALTER TABLE places_2 RENAME TO places;
 """,
+    2: f"{_WORDING_TABLES}INSERT INTO meta VALUES ('wordings', 'missing');",
 }
 """What makes a database of one version one of the next."""
 
@@ -113,6 +127,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _WRITERS_CACHE = "PRAGMA cache_size = -32000"
 """32 MB instead of 2: with less, a batch of papers is written to the disk again and again."""
 _ADDED: Outcome = "added"
+Ids: TypeAlias = Sequence[str] | Set[str]
+"""Of papers; a set is asked more quickly."""
 _Written: TypeAlias = tuple[Paper, tuple[str, ...], tuple[Offsets, ...]]
 """A paper with its identity keys and its sentences."""
 
@@ -185,7 +201,8 @@ class PaperStore:
         self._all_lock = threading.Lock()
         self._own_changes = 0
         self._upgraded = False
-        self._selections: dict[Filters, list[str]] = {}
+        self._worded = False
+        self._selections: dict[Filters, Set[str]] = {}
         self._selections_of = -1
         self._selections_lock = threading.Lock()
         if not create and not path.is_file():
@@ -609,13 +626,7 @@ class PaperStore:
             " ORDER BY rowid LIMIT ?",
             (limit,),
         )
-        for row in rows:
-            if not all(isinstance(text, str) for text in row):
-                raise _damaged(f"the record of {str(row[0])[:80]!r}")
-        return [
-            (paper_id, title, joined(abstract, _offsets(sentences, paper_id))[0])
-            for paper_id, title, abstract, sentences in rows
-        ]
+        return _with_words(rows)
 
     def to_embed(self, limit: int) -> list[tuple[Paper, tuple[Offsets, ...]]]:
         """Up to ``limit`` papers without vectors, each with its sentences."""
@@ -662,8 +673,13 @@ class PaperStore:
         self,
         passages: Mapping[str, Sequence[PassageRow]],
         sentence_vectors: Mapping[str, NDArray[np.float32]],
+        wordings: Mapping[str, Wording],
+        stems: Mapping[int, str],
     ) -> None:
-        """The dense index holds these papers' passages; their sentence vectors come along."""
+        """The dense index holds these papers' passages; vectors of sentences and words come along.
+
+        ``stems`` are the words that the numbers of ``wordings`` stand for.
+        """
         with self._transaction() as db:
             for paper_id, rows in passages.items():
                 vectors = sentence_vectors[paper_id]
@@ -681,7 +697,80 @@ class PaperStore:
                     "UPDATE papers SET dense = 1, sentence_vectors = ? WHERE id = ?",
                     (stored, paper_id),
                 )
+            self._add_wordings(db, wordings, stems)
             self._touch(db)
+
+    def lacks_wordings(self) -> bool:
+        """Whether there may be embedded papers whose words nobody has counted.
+
+        So it is in a library of an older citewise.
+        """
+        return self.meta("wordings") == "missing"
+
+    def without_wording(self, after: int, limit: int) -> list[tuple[int, Paper, str]]:
+        """Up to ``limit`` embedded papers whose words nobody has counted, in their order.
+
+        Each behind a row number above ``after``, and with the words of its abstract's sentences.
+        """
+        rows = self._rows(
+            f"SELECT {_COLUMNS}, sentences, rowid FROM papers WHERE rowid > ? AND dense = 1"
+            " AND NOT EXISTS (SELECT 1 FROM wordings WHERE paper_id = papers.id)"
+            " ORDER BY rowid LIMIT ?",
+            (after, limit),
+        )
+        return [
+            (int(row[-1]), paper, joined(paper.abstract, _offsets(row[-2], paper.id))[0])
+            for row in rows
+            for paper in (_paper(row),)
+        ]
+
+    def add_wordings(
+        self,
+        papers: Sequence[Paper],
+        wordings: Mapping[str, Wording],
+        stems: Mapping[int, str],
+        generation: str | None,
+    ) -> None:
+        """Keep the wordings of papers that are as they were when ``without_wording`` gave them.
+
+        ``generation`` is the setting of that name then: a rebuild may bring other rules.
+        """
+        with self._transaction() as db:
+            if self.meta("generation") != generation:
+                return
+            same = [
+                paper.id
+                for paper in papers
+                if db.execute(
+                    "SELECT 1 FROM papers WHERE id = ? AND title = ? AND abstract = ? AND dense",
+                    (paper.id, paper.title, paper.abstract),
+                ).fetchone()
+            ]
+            self._add_wordings(db, {paper_id: wordings[paper_id] for paper_id in same}, stems)
+
+    def all_words_counted(self) -> None:
+        """Note it where no embedded paper is without its words."""
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM meta WHERE key = 'wordings' AND NOT EXISTS (SELECT 1 FROM papers"
+                " WHERE dense = 1 AND NOT EXISTS"
+                " (SELECT 1 FROM wordings WHERE paper_id = papers.id))"
+            )
+
+    def forget_stems(self, numbers: Sequence[int]) -> None:
+        """Forget what numbers stand for that no wording has any more."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM stems WHERE number = ?", [(n,) for n in numbers])
+
+    @staticmethod
+    def _add_wordings(
+        db: sqlite3.Connection, wordings: Mapping[str, Wording], stems: Mapping[int, str]
+    ) -> None:
+        db.executemany(
+            "INSERT OR REPLACE INTO wordings VALUES (?, ?, ?)",
+            [(paper_id, *_stored_wording(wording)) for paper_id, wording in wordings.items()],
+        )
+        db.executemany("INSERT OR IGNORE INTO stems VALUES (?, ?)", stems.items())
 
     def claims(self, index: Index) -> bool:
         """Whether any paper is said to be in an index."""
@@ -713,7 +802,8 @@ class PaperStore:
             _run(
                 db,
                 "CREATE TABLE rebuilt (paper_id TEXT PRIMARY KEY, stamp TEXT NOT NULL,"
-                " sentences TEXT NOT NULL, sentence_vectors BLOB NOT NULL);"
+                " sentences TEXT NOT NULL, sentence_vectors BLOB NOT NULL,"
+                " title INTEGER NOT NULL, numbers BLOB NOT NULL);"
                 "CREATE TABLE rebuilt_passages (id TEXT PRIMARY KEY, paper_id TEXT NOT NULL,"
                 " first INTEGER NOT NULL, last INTEGER NOT NULL);"
                 "CREATE INDEX rebuilt_passages_paper ON rebuilt_passages (paper_id)",
@@ -742,17 +832,21 @@ class PaperStore:
         papers: Sequence[tuple[Paper, Sequence[Offsets]]],
         passages: Mapping[str, Sequence[PassageRow]],
         sentence_vectors: Mapping[str, NDArray[np.float32]],
+        wordings: Mapping[str, Wording],
+        stems: Mapping[int, str],
     ) -> None:
-        """The new indexes hold these papers."""
+        """The new indexes hold these papers; the rest is as for ``mark_dense``."""
         with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO stems VALUES (?, ?)", stems.items())
             for paper, sentences in papers:
                 db.execute(
-                    "INSERT OR REPLACE INTO rebuilt VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO rebuilt VALUES (?, ?, ?, ?, ?, ?)",
                     (
                         paper.id,
                         _stamp(paper.title, paper.abstract),
                         _stored_offsets(sentences),
                         _eight_bits(sentence_vectors[paper.id]),
+                        *_stored_wording(wordings[paper.id]),
                     ),
                 )
                 db.execute("DELETE FROM rebuilt_passages WHERE paper_id = ?", (paper.id,))
@@ -799,6 +893,12 @@ class PaperStore:
                 " SELECT id, paper_id, first, last FROM rebuilt_passages"
             )
             db.execute("DELETE FROM forget")
+            db.execute("DELETE FROM wordings")
+            db.execute(
+                "INSERT INTO wordings SELECT paper_id, title, numbers FROM rebuilt"
+                " WHERE paper_id IN (SELECT id FROM papers)"
+            )
+            db.execute("DELETE FROM meta WHERE key = 'wordings'")
             (generation,) = db.execute(
                 "SELECT value FROM meta WHERE key = 'rebuild_generation'"
             ).fetchone()
@@ -852,8 +952,8 @@ class PaperStore:
                 yield _paper(row)
             after = rows[-1][-1] if rows else after
 
-    def select_ids(self, filters: Filters) -> list[str]:
-        """Ids of the papers that pass the filters; not to be changed, for they are kept."""
+    def select_ids(self, filters: Filters) -> Set[str]:
+        """Ids of the papers that pass the filters; the same ones for the same filters are kept."""
         version = self.version
         with self._selections_lock:
             if version != self._selections_of:
@@ -863,7 +963,9 @@ class PaperStore:
         if kept is not None:
             return kept
         where, values = _where(filters)
-        found = [str(row[0]) for row in self._rows(f"SELECT id FROM papers{where}", values)]
+        rows = self._rows(f"SELECT id FROM papers{where}", values)
+        # A set that keeps its order.
+        found = dict.fromkeys(str(row[0]) for row in rows).keys()
         with self._selections_lock:
             if version == self._selections_of:
                 while len(self._selections) >= _KEPT_SELECTIONS:
@@ -1048,10 +1150,56 @@ class PaperStore:
             found[paper_id] = np.frombuffer(stored, np.int8).reshape(-1, dimensions)
         return found
 
-    def _by_id(self, select: str, ids: Sequence[str]) -> Iterator[Any]:
+    def wordings(self, ids: Sequence[str]) -> dict[str, Wording]:
+        """The words of papers as numbers, by id, where they have been counted."""
+        found: dict[str, Wording] = {}
+        if not self.counts_words():
+            return found
+        for paper_id, title, stored in self._by_id(
+            "SELECT paper_id, title, numbers FROM wordings", ids, "paper_id"
+        ):
+            sound = isinstance(stored, bytes) and isinstance(title, int) and not len(stored) % 4
+            if not sound or not 0 <= title <= len(stored) // 4:
+                raise _damaged(f"the words of {paper_id!r}")
+            found[paper_id] = Wording(np.frombuffer(stored, np.uint32).astype(np.int64), title)
+        return found
+
+    def stems(self, numbers: Sequence[int]) -> dict[int, str]:
+        """The stemmed words that numbers of ``wordings`` stand for, as far as they are known."""
+        if not self.counts_words():
+            return {}
+        rows = self._by_id("SELECT number, stem FROM stems", numbers, "number")
+        return {number: str(stem) for number, stem in rows}
+
+    def texts(self, ids: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Id, title and words of papers; unknown ids are left out."""
+        return _with_words(self._by_id("SELECT id, title, abstract, sentences FROM papers", ids))
+
+    def counts_words(self) -> bool:
+        """Whether there are tables for words: not in what an older citewise wrote last."""
+        if not self._worded:
+            name = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'wordings'"
+            self._worded = bool(self._rows(name))
+        return self._worded
+
+    def _by_id(
+        self, select: str, ids: Sequence[str] | Sequence[int], key: str = "id"
+    ) -> Iterator[Any]:
         for begin in range(0, len(ids), 500):
             batch = ids[begin : begin + 500]
-            yield from self._rows(f"{select} WHERE id IN ({','.join('?' * len(batch))})", batch)
+            marks = ",".join("?" * len(batch))
+            yield from self._rows(f"{select} WHERE {key} IN ({marks})", batch)
+
+
+def _with_words(rows: Iterable[Any]) -> list[tuple[str, str, str]]:
+    """Id, title and words of papers, read with their abstract and its sentences."""
+    found: list[tuple[str, str, str]] = []
+    for row in rows:
+        if not all(isinstance(text, str) for text in row):
+            raise _damaged(f"the record of {str(row[0])[:80]!r}")
+        paper_id, title, abstract, sentences = row
+        found.append((paper_id, title, joined(abstract, _offsets(sentences, paper_id))[0]))
+    return found
 
 
 def _stamp(title: str, abstract: str) -> str:
@@ -1062,11 +1210,19 @@ def _eight_bits(vectors: NDArray[np.float32]) -> bytes:
     return bytes(np.clip(np.rint(vectors * 127.0), -127, 127).astype(np.int8).tobytes())
 
 
+def _stored_wording(wording: Wording) -> tuple[int, bytes]:
+    return wording.title, wording.numbers.astype(np.uint32).tobytes()
+
+
 def _run(db: sqlite3.Connection, statements: str) -> None:
     # executescript would end the transaction.
-    for statement in statements.split(";"):
-        if statement.strip():
+    statement = ""
+    for part in statements.strip().split(";"):
+        statement += f"{part};"
+        # A trigger has semicolons of its own.
+        if sqlite3.complete_statement(statement):
             db.execute(statement)
+            statement = ""
 
 
 def _damaged(what: str) -> LibraryError:

@@ -17,6 +17,7 @@ from citewise.library.embedding import (
     PassageVectors,
     Vectors,
 )
+from citewise.library.papers import Ids
 from citewise.library.vectors import VectorIndex
 
 _NO_DIMENSIONS = 2
@@ -51,7 +52,7 @@ class PatientVectors:
         self._remarks = remarks
 
     def search(
-        self, vector: NDArray[np.float32], limit: int, allowed: Sequence[str] | None = None
+        self, vector: NDArray[np.float32], limit: int, allowed: Ids | None = None
     ) -> list[tuple[str, str, float]]:
         """As ``VectorIndex.search``; nothing, and a remark, where it cannot be asked."""
         if not vector.any():

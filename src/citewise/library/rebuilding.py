@@ -14,10 +14,10 @@ from citewise.errors import LibraryLockedError
 from citewise.library.embedding import Embedder
 from citewise.library.filling import EMBED_BATCH, OnProgress, Progress
 from citewise.library.indexing import embed_papers
-from citewise.library.lexical import LexicalIndex
+from citewise.library.lexical import LexicalIndex, wordings
 from citewise.library.locks import WriterLock
-from citewise.library.orders import paper_sentences, without_orders
-from citewise.library.papers import PaperStore
+from citewise.library.orders import joined, paper_sentences, without_orders
+from citewise.library.papers import SCHEMA_VERSION, PaperStore
 from citewise.library.shelves import folders, name_of, place_of, tidy
 from citewise.library.vectors import VectorIndex
 from citewise.types import Filters
@@ -49,7 +49,7 @@ def rebuild(
             store.upgrade()
             # Asked for before the number is known: the place decides what the goal is.
             place = place_of(path, store, vectors, 0)
-            goal = f"{settings['fingerprint']} {name_of(place)}"
+            goal = f"{settings['fingerprint']} {name_of(place)} {SCHEMA_VERSION}"
             number, goes_on = store.begin_rebuild(goal)
             tidy(path, store)
             words = folders(path, number)["lexical"]
@@ -92,8 +92,11 @@ def _embed_all(
             embedded.vectors,
         )
         staged = [(paper, spans[paper.id]) for paper in papers]
+        counted, stems = wordings(
+            (paper.id, paper.title, joined(paper.abstract, spans[paper.id])[0]) for paper in papers
+        )
         # The books are checked once more at the end: no lock is needed while others may write.
-        store.stage(staged, embedded.by_paper, embedded.sentence_vectors)
+        store.stage(staged, embedded.by_paper, embedded.sentence_vectors, counted, stems)
         if on_progress:
             on_progress(Progress("embedding", store.count_rebuilt(), store.count("all")))
 

@@ -18,16 +18,22 @@ from citewise.library.embedding import Embedder
 from citewise.library.feedback import (
     FEEDBACK_PAPERS,
     Floats,
-    relevance_terms,
     smooth,
     standardise,
-    word_shares,
 )
-from citewise.library.lexical import LexicalIndex
+from citewise.library.lexical import TITLE_BOOST, Field, LexicalIndex, wordings
 from citewise.library.orders import without_orders
-from citewise.library.papers import PaperStore
+from citewise.library.papers import Ids, PaperStore
 from citewise.library.passages import Offsets
 from citewise.library.vectors import VectorIndex
+from citewise.library.wordings import (
+    NO_WORDS,
+    Numbers,
+    Wording,
+    number_of,
+    shared_words,
+    word_scores,
+)
 from citewise.models.loading import available_processors
 from citewise.types import Filters, Hit, Paper, SearchResult, Span
 
@@ -50,10 +56,11 @@ DEPTH = 70
 """Papers taken from each index before fusion, at least."""
 
 _CACHED_PAPERS = 5_000
-"""Papers whose sentence vectors are kept in memory: 20 MB at ten sentences of 384 dimensions."""
+"""Papers whose sentence vectors and words are kept in memory: 23 MB at ten sentences of 384
+dimensions."""
 
-_CACHED_TEXTS = 2_000
-"""Papers whose words are kept in memory: some 15 MB."""
+_CACHED_WORDS = 100_000
+"""Words whose rarity is kept in memory, and their rarity in titles: some 20 MB."""
 
 _LONGEST_QUERY = 2_000
 """Characters of a query that are searched; the encoder reads 256 tokens anyway."""
@@ -96,8 +103,12 @@ class _Memory:
     undated: int | None = None
     """Papers without a date of publication, once they were counted."""
     meanings: dict[str, _Meaning] = field(default_factory=dict)
-    words: dict[str, dict[str, float]] = field(default_factory=dict)
-    """``feedback.word_shares`` of title and abstract."""
+    wordings: dict[str, Wording] = field(default_factory=dict)
+    rarities: Mapping[Field, dict[int, float]] = field(
+        default_factory=lambda: {"body": {}, "title": {}}
+    )
+    stems: dict[int, str] = field(default_factory=dict)
+    """What numbers of words stand for that were read here."""
     spans: dict[str, tuple[Offsets, ...]] = field(default_factory=dict)
 
 
@@ -189,7 +200,9 @@ class Retriever:
         meaning = self._meanings([paper.id], memory).get(paper.id)
         if meaning is None:
             notes.append("The paper is not embedded yet: compared by its words alone.")
-        terms = relevance_terms([self._words(paper, memory)], [0.0])
+        shared = self._shared([paper.id], [0.0], memory)
+        names = self._names(list(shared), memory)
+        terms = {names[number]: weight for number, weight in shared.items() if number in names}
         typed = self._typed(f"{paper.title} {without_orders(paper.abstract)}")
         shown = {term: typed[term] for term in terms if term in typed}
         vector = meaning.mean if meaning else None
@@ -215,13 +228,13 @@ class Retriever:
         self,
         terms: Mapping[str, float],
         depth: int,
-        allowed: Sequence[str] | None,
+        allowed: Ids | None,
         memory: _Memory,
         timings: dict[str, float],
     ) -> Iterator[Callable[[], _ByWords]]:
         """What words find, looked for in another thread; gives what waits for it.
 
-        Sentence vectors of what is found are read there too, for the ranking wants them.
+        Sentence vectors and words of what is found are read there too: the ranking wants them.
         """
 
         def look() -> _ByWords:
@@ -231,6 +244,7 @@ class Retriever:
             if self._store.dimensions is not None:
                 # Another embedder would have to be asked for them, from this thread.
                 self._meanings(list(lexical.found), memory)
+            self._wordings(list(lexical.found), memory)
             return lexical
 
         try:
@@ -287,7 +301,7 @@ class Retriever:
             memory = self._memory = _Memory(version, self._store.count_missing("dense"))
         return memory
 
-    def _allowed(self, filters: Filters, memory: _Memory, notes: list[str]) -> list[str] | None:
+    def _allowed(self, filters: Filters, memory: _Memory, notes: list[str]) -> Ids | None:
         if not filters:
             return None
         allowed = self._store.select_ids(filters)
@@ -300,9 +314,7 @@ class Retriever:
                 )
         return allowed
 
-    def _by_words(
-        self, terms: Mapping[str, float], depth: int, allowed: Sequence[str] | None
-    ) -> _ByWords:
+    def _by_words(self, terms: Mapping[str, float], depth: int, allowed: Ids | None) -> _ByWords:
         if allowed is not None and not allowed:
             return _ByWords({}, {}, True)
         # In a small library scoring all is as quick, and what the vectors bring up is scored too.
@@ -315,7 +327,7 @@ class Retriever:
         return _ByWords(found, scores, len(scores) < wanted)
 
     def _by_meaning(
-        self, vector: Vector | None, depth: int, allowed: Sequence[str] | None
+        self, vector: Vector | None, depth: int, allowed: Ids | None
     ) -> dict[str, _Found]:
         found: dict[str, _Found] = {}
         if vector is None:
@@ -335,10 +347,7 @@ class Retriever:
         ids = sorted({*lexical.found, *dense})
         if not ids:
             return []
-        bm25 = dict(lexical.scores)
-        if not lexical.complete:
-            bm25 |= self._lexical.scores(sought.terms, [i for i in ids if i not in bm25])
-        by_words = np.array([bm25.get(paper_id, 0.0) for paper_id in ids])
+        by_words = self._by_words_of(ids, sought, lexical)
 
         meanings = self._meanings(ids, sought.memory)
         embedded = np.array([paper_id in meanings for paper_id in ids])
@@ -375,50 +384,101 @@ class Retriever:
         # Ids break ties, so that the same query always gives the same order.
         return sorted(zip(ids, shown.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
 
+    def _by_words_of(self, ids: Sequence[str], sought: _Sought, lexical: _ByWords) -> Floats:
+        """BM25 of the papers: as the word index says, and on the same scale of the others."""
+        told = lexical.scores
+        unknown = [paper_id for paper_id in ids if paper_id not in told]
+        if not lexical.complete and unknown:
+            _remember(sought.memory, {number_of(term): term for term in sought.terms})
+            numbers = {number_of(term): weight for term, weight in sought.terms.items()}
+            ours = self._scores_of(unknown, numbers, sought.memory)
+            told = {**told, **dict(zip(unknown, ours.tolist(), strict=True))}
+        return np.array([told.get(paper_id, 0.0) for paper_id in ids])
+
     def _with_feedback(self, ids: Sequence[str], scores: Floats, memory: _Memory) -> Floats:
         """Scores with a share of the words that the best papers share."""
         best = np.argsort(-scores, kind="stable")[:FEEDBACK_PAPERS]
-        words = self._words_of([ids[at] for at in best], memory)
-        read = [(words[ids[at]], float(scores[at])) for at in best if ids[at] in words]
-        wanted = relevance_terms([text for text, _ in read], [weight for _, weight in read])
-        found = self._lexical.scores(wanted, ids)
-        again = np.array([found.get(paper_id, 0.0) for paper_id in ids])
+        wanted = self._shared([ids[at] for at in best], [float(scores[at]) for at in best], memory)
+        again = self._scores_of(ids, wanted, memory)
         return (1.0 - FEEDBACK_WEIGHT) * scores + FEEDBACK_WEIGHT * standardise(again)
 
-    def _words_of(self, ids: Sequence[str], memory: _Memory) -> dict[str, dict[str, float]]:
-        """The words of papers, read where they are not known."""
-        known = memory.words
-        found = {paper_id: known[paper_id] for paper_id in ids if paper_id in known}
-        unknown = [paper_id for paper_id in ids if paper_id not in found]
-        for paper_id, paper in self._store.papers(unknown).items() if unknown else ():
-            found[paper_id] = self._words(paper, memory)
-        return found
+    def _shared(
+        self, ids: Sequence[str], scores: Sequence[float], memory: _Memory
+    ) -> dict[int, float]:
+        """The words that papers share and others rarely have, by number, with weights."""
+        wordings = self._wordings(ids, memory)
+        return shared_words(
+            [wordings.get(paper_id, NO_WORDS) for paper_id in ids],
+            scores,
+            lambda numbers: self._rarities(numbers, memory),
+        )
 
-    def _words(self, paper: Paper, memory: _Memory) -> dict[str, float]:
-        known = memory.words
-        shares = known.get(paper.id)
-        if shares is None:
-            stems = self._lexical.terms(f"{paper.title} {without_orders(paper.abstract)}")
-            shares = word_shares(stems, self._lexical.rarity)
-            if len(known) >= _CACHED_TEXTS:
-                known.clear()
-            known[paper.id] = shares
-        return shares
+    def _scores_of(
+        self, ids: Sequence[str], weights: Mapping[int, float], memory: _Memory
+    ) -> Floats:
+        """BM25 of these papers for weighted words, as the word index would score them."""
+        numbers = np.array(list(weights), np.int64)
+        shares = np.array(list(weights.values()))
+        wordings = self._wordings(ids, memory)
+        return word_scores(
+            [wordings.get(paper_id, NO_WORDS) for paper_id in ids],
+            numbers,
+            shares * self._rarities(numbers, memory),
+            TITLE_BOOST * shares * self._rarities(numbers, memory, "title"),
+        )
+
+    def _rarities(self, numbers: Numbers, memory: _Memory, field: Field = "body") -> Floats:
+        known, wanted = memory.rarities[field], numbers.tolist()
+        try:
+            return np.array([known[number] for number in wanted])
+        except KeyError:
+            unknown = [number for number in wanted if number not in known]
+        names = self._names(unknown, memory)
+        found = {number: self._lexical.rarity(stem, field) for number, stem in names.items()}
+        # A word that no book knows is as rare as can be.
+        rarest = self._lexical.rarity("", field)
+        found |= {number: known.get(number, rarest) for number in wanted if number not in found}
+        if len(known) > _CACHED_WORDS:
+            known.clear()
+        known |= {number: found[number] for number in names}
+        return np.array([found[number] for number in wanted])
+
+    def _names(self, numbers: Sequence[int], memory: _Memory) -> dict[int, str]:
+        """The stemmed words that numbers stand for."""
+        names = {number: stem for number in numbers if (stem := memory.stems.get(number))}
+        return names | self._store.stems([number for number in numbers if number not in names])
+
+    def _wordings(self, ids: Sequence[str], memory: _Memory) -> dict[str, Wording]:
+        """The words of papers, kept in memory until the library changes."""
+        kept = memory.wordings
+        found = {paper_id: wording for paper_id in ids if (wording := kept.get(paper_id))}
+        unknown = [paper_id for paper_id in ids if paper_id not in found]
+        if not unknown:
+            return found
+        if len(kept) + len(unknown) > _CACHED_PAPERS:
+            kept.clear()
+        read = self._store.wordings(unknown)
+        # Words are counted when a paper is embedded.
+        uncounted = [paper_id for paper_id in unknown if paper_id not in read]
+        counted, stems = wordings(self._store.texts(uncounted))
+        _remember(memory, stems)
+        read |= counted
+        kept |= read
+        return found | read
 
     def _meanings(self, ids: Sequence[str], memory: _Memory) -> dict[str, _Meaning]:
         """Sentence vectors of the embedded papers, kept in memory until the library changes."""
         kept = memory.meanings
-        found = {paper_id: kept[paper_id] for paper_id in ids if paper_id in kept}
+        # Another thread may empty it meanwhile.
+        found = {paper_id: meaning for paper_id in ids if (meaning := kept.get(paper_id))}
         unknown = [paper_id for paper_id in ids if paper_id not in found]
         if len(kept) + len(unknown) > _CACHED_PAPERS:
             kept.clear()
         if not unknown:
             return found
         read = self._store.sentence_rows(unknown, self._embedder.dimensions)
-        for paper_id, rows in read.items():
-            total = rows.sum(axis=0, dtype=np.float32)
-            length = float(np.sqrt(np.einsum("d,d->", total, total)))
-            mean = total / np.float32(length) if length > 0 else total
+        means = _means(list(read.values()))
+        for (paper_id, rows), mean in zip(read.items(), means, strict=True):
             kept[paper_id] = found[paper_id] = _Meaning(rows, mean)
         return found
 
@@ -432,13 +492,20 @@ class Retriever:
         explain: bool,
     ) -> tuple[Hit, ...]:
         # A paper removed by another process may still stand in an index.
-        papers = self._store.papers([paper_id for paper_id, _ in ranked[: k + 10]])
+        wanted = k
+        while True:
+            papers = self._store.papers([paper_id for paper_id, _ in ranked[:wanted]])
+            if len(papers) >= k or wanted >= len(ranked):
+                break
+            wanted *= 2
         chosen = [(papers[paper_id], score) for paper_id, score in ranked if paper_id in papers][:k]
         near = [dense[paper.id].passage_id or "" for paper, _ in chosen if paper.id in dense]
         passages = self._store.passages(near)
         sentences: dict[str, tuple[Offsets, float | None]] = {}
         if explain:
             sentences = self._best_sentences(sought, [paper for paper, _ in chosen])
+        wordings = self._wordings([paper.id for paper, _ in chosen], sought.memory)
+        typed = {number_of(term): word for term, word in sought.typed.items()}
         hits: list[Hit] = []
         for paper, score in chosen:
             by_words, by_meaning = lexical.get(paper.id), dense.get(paper.id)
@@ -446,7 +513,7 @@ class Retriever:
             inside = row is not None and row.start < row.end <= len(paper.abstract)
             offsets = (row.start, row.end) if row and inside else self._passage(paper, sought.terms)
             sentence, cosine = sentences.get(paper.id, (None, None))
-            mine = self._words(paper, sought.memory) if explain else {}
+            mine = set(wordings.get(paper.id, NO_WORDS).numbers.tolist()) if typed else ()
             hits.append(
                 Hit(
                     rank=len(hits) + 1,
@@ -458,7 +525,7 @@ class Retriever:
                     dense_score=by_meaning.score if by_meaning else None,
                     lexical_score=by_words.score if by_words else None,
                     matched_words=tuple(
-                        dict.fromkeys(word for term, word in sought.typed.items() if term in mine)
+                        dict.fromkeys(word for number, word in typed.items() if number in mine)
                     ),
                     sentence=Span.of(paper.abstract, *sentence) if sentence else None,
                     sentence_score=cosine,
@@ -522,6 +589,27 @@ class Retriever:
             for term in self._lexical.terms(word):
                 typed.setdefault(term, word)
         return typed
+
+
+def _remember(memory: _Memory, stems: Mapping[int, str]) -> None:
+    if len(memory.stems) > _CACHED_WORDS:
+        memory.stems.clear()
+    memory.stems |= stems
+
+
+def _means(sentences: Sequence[NDArray[np.int8]]) -> Vector:
+    """The means of papers' sentence vectors, of unit length or zeros, shape (n, d)."""
+    if not sentences:
+        return np.zeros((0, 0), np.float32)
+    every = np.concatenate(sentences).astype(np.float32)
+    sums = np.empty((len(sentences), every.shape[1]), np.float32)
+    end = 0
+    # One by one: adding up in all places at once (``reduceat``) takes twice as long.
+    for rows, total in zip(sentences, sums, strict=True):
+        begin, end = end, end + len(rows)
+        np.add.reduce(every[begin:end], axis=0, out=total)
+    lengths = np.sqrt(np.einsum("nd,nd->n", sums, sums))
+    return np.asarray(sums / np.where(lengths > 0, lengths, 1)[:, None], np.float32)
 
 
 def _without(found: Mapping[str, _Found], paper_id: str) -> dict[str, _Found]:

@@ -18,7 +18,7 @@ import base64
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.errors import LibraryError, UsageError, VectorsAwayError
+from citewise.library.papers import Ids
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -48,6 +49,8 @@ _MOST_HELD = 2_000
 takes 2.5: about 1,000 papers. It also gives the same order in every process, as Chroma does not at
 the far end. They are read once after every change, in 0.07 ms each."""
 _PASSAGES_AT_A_TIME = 4
+_MANY_NEIGHBOURS = 1_000
+"""From here on, at 10 ms, fewer allowed ones among them are enough."""
 _MOST_NEIGHBOURS = 8_000
 """Neighbours that are looked through for allowed ones; what is further off is left to the words."""
 _CONNECT_SECONDS = 5.0
@@ -119,9 +122,11 @@ class _Held:
     owners: tuple[str, ...]
     rows: NDArray[np.float32]
     whole: bool
+    total: int | None
+    """Passages of the index; None where it would have to be asked over the network."""
 
     def nearest(
-        self, vector: NDArray[np.float32], limit: int, allowed: Sequence[str] | None
+        self, vector: NDArray[np.float32], limit: int, allowed: Ids | None
     ) -> list[tuple[str, str, float]]:
         if not self.ids:
             return []
@@ -130,7 +135,7 @@ class _Held:
         # The ids are in order, and break ties.
         order = np.argsort(-cosines, kind="stable").tolist()
         if allowed is not None:
-            within = set(allowed)
+            within = allowed if isinstance(allowed, Set) else set(allowed)
             order = [at for at in order if self.owners[at] in within]
         return [(self.ids[at], self.owners[at], float(cosines[at])) for at in order[:limit]]
 
@@ -259,7 +264,7 @@ class VectorIndex:
             self._let_go()
 
     def search(
-        self, vector: NDArray[np.float32], limit: int, allowed: Sequence[str] | None = None
+        self, vector: NDArray[np.float32], limit: int, allowed: Ids | None = None
     ) -> list[tuple[str, str, float]]:
         """Nearest passages to a unit vector as (passage id, paper id, cosine), best first.
 
@@ -274,14 +279,14 @@ class VectorIndex:
                     held = self._read_whole(passages)
                     if held.whole:
                         return held.nearest(vector, limit, allowed)
-                    return _nearest(passages, vector, limit, allowed)
+                    return _nearest(passages, vector, limit, allowed, held.total)
                 except Exception as error:
                     if not _is_behind(error) or not isinstance(self.place, Path):
                         raise
                 # Another process has just written: one that opens anew reads all of it.
                 self.reload()
                 passages = self._collection()
-            return _nearest(passages, vector, limit, allowed)
+            return _nearest(passages, vector, limit, allowed, None)
 
     def _read_whole(self, passages: Collection) -> _Held:
         """All passages, where they are few and no server's."""
@@ -293,7 +298,7 @@ class VectorIndex:
             if (held := self._held) is not None:
                 return held
             before = self._changes
-            held = _whole_of(passages) if isinstance(self.place, Path) else _TOO_MANY
+            held = _whole_of(passages) if isinstance(self.place, Path) else _too_many(None)
             with self._lock:
                 # What was opened before a change, and read after it, may be as old.
                 if self._changes == before and self._passages is passages:
@@ -402,43 +407,51 @@ def _is_behind(error: Exception) -> bool:
     return "Nothing found on disk" in str(error) or "Error finding id" in str(error)
 
 
-_TOO_MANY = _Held((), (), np.zeros((0, 1), np.float32), False)
+def _too_many(total: int | None) -> _Held:
+    return _Held((), (), np.zeros((0, 1), np.float32), False, total)
 
 
 def _whole_of(passages: Collection) -> _Held:
-    if passages.count() > _MOST_HELD:
-        return _TOO_MANY
+    if (total := passages.count()) > _MOST_HELD:
+        return _too_many(total)
     got = passages.get(include=["embeddings"], limit=_MOST_HELD + 1)
     ids = got["ids"]
     if len(ids) > _MOST_HELD:
-        return _TOO_MANY
+        return _too_many(len(ids))
     order = sorted(range(len(ids)), key=ids.__getitem__)
     named = tuple(ids[at] for at in order)
     owners = tuple(passage_id.rpartition("#")[0] for passage_id in named)
-    return _Held(named, owners, np.asarray(got["embeddings"], np.float32)[order], True)
+    return _Held(named, owners, np.asarray(got["embeddings"], np.float32)[order], True, len(ids))
 
 
 def _nearest(
-    passages: Collection, vector: NDArray[np.float32], limit: int, allowed: Sequence[str] | None
+    passages: Collection,
+    vector: NDArray[np.float32],
+    limit: int,
+    allowed: Ids | None,
+    total: int | None,
 ) -> list[tuple[str, str, float]]:
     if allowed is None:
         return _query(passages, vector, limit)
     if len(allowed) <= _COMPARED_ONE_BY_ONE:
         return _compared(passages, vector, limit, allowed)
-    within = set(allowed)
-    asked = 4 * limit
+    within = allowed if isinstance(allowed, Set) else set(allowed)
+    # As many as should hold most of the limit, where papers have one to two passages each.
+    asked = int(0.4 * limit * total / len(allowed)) if total else 0
+    asked = max(4 * limit, min(asked, _MOST_NEIGHBOURS))
     while True:
         nearest = _query(passages, vector, asked)
         found = [row for row in nearest if row[1] in within]
-        if 2 * len(found) >= limit or len(nearest) < asked or asked >= _MOST_NEIGHBOURS:
+        enough = limit / (2 if asked < _MANY_NEIGHBOURS else 4)
+        if len(found) >= enough or len(nearest) < asked or asked >= _MOST_NEIGHBOURS:
             return found[:limit]
-        # As many as should hold most of them, going by those that were seen.
+        # Going by those that were seen.
         share = max(len(found), 1) / asked
         asked = min(max(2 * asked, int(0.7 * limit / share)), _MOST_NEIGHBOURS)
 
 
 def _compared(
-    passages: Collection, vector: NDArray[np.float32], limit: int, allowed: Sequence[str]
+    passages: Collection, vector: NDArray[np.float32], limit: int, allowed: Ids
 ) -> list[tuple[str, str, float]]:
     """The nearest passages of a few papers, each compared with the vector."""
     found: list[tuple[str, str, float]] = []
