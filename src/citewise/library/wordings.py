@@ -1,7 +1,7 @@
 """The words of papers as numbers: what the best of them share, and who else has these words.
 
-A search looks at all words of its candidates, which the word index would take ten times as long to
-tell.
+A search looks at all words of its candidates, which the word index would take several times as long
+to tell.
 """
 
 from __future__ import annotations
