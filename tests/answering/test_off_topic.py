@@ -42,6 +42,21 @@ def test_a_theme_of_the_papers_is_answered(form: str, matter: str, assistant: As
     assert assistant.ask(form.format(matter)).answered
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Is there a dataset for {} agents?",
+        "Which datasets exist for {} agents?",
+        "Give me an overview of {} agents.",
+    ],
+)
+def test_a_short_name_is_not_found_inside_of_other_words(form: str, assistant: Assistant) -> None:
+    answer = assistant.ask(form.format("GUI"))
+    assert not answer.answered, answer.text
+    assert "'GUI'" in answer.text
+    assert assistant.ask(form.format("LLM")).answered
+
+
 def test_before_papers_have_vectors_their_words_decide(tmp_path: Path) -> None:
     with Library.open(tmp_path / "library") as library:
         library.ingest(sample_folder(), embed=False)

@@ -213,6 +213,10 @@ def _own_work_starts(sentences: Sequence[str]) -> int:
     return next((at for at, text in enumerate(sentences) if _OWN_WORK.search(text)), 0)
 
 
+_SHORT_NAME = 4
+"""Letters up to which a name easily stands inside of other words."""
+
+
 def _names_in(question: str) -> list[str]:
     """Words of a question that are names or figures: capitals inside, or digits."""
     names = []
@@ -275,10 +279,24 @@ def _names_held(question: Question, texts: Sequence[str]) -> float:
     if not names or not texts:
         return 1.0
     several = question.kind in SEVERAL
-    folded = [_letters(text) for text in texts[: 5 if several else 3]]
+    held = [_held_by(text, names) for text in texts[: 5 if several else 3]]
     if several:
-        return sum(any(name in text for text in folded) for name in names) / len(names)
-    return max(sum(name in text for name in names) / len(names) for text in folded)
+        return sum(map(any, zip(*held, strict=True))) / len(names)
+    return max(map(sum, held)) / len(names)
+
+
+def _held_by(text: str, names: Sequence[str]) -> list[bool]:
+    """Which names, as ``_letters`` gives them, a text has; a short one must be a word of its own.
+
+    Otherwise every 'distinguish' would hold 'GUI'.
+    """
+    letters = _letters(text)
+    return [name in letters and (len(name) > _SHORT_NAME or _as_word(name, text)) for name in names]
+
+
+def _as_word(name: str, text: str) -> bool:
+    parted = "[^a-z0-9]?".join(map(re.escape, name))
+    return re.search(rf"(?<![a-z]){parted}s?(?![a-z])", text.casefold()) is not None
 
 
 def _letters(text: str) -> str:
