@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citewise import Library
-from citewise.library.feedback import similarities, smooth, standardise
+from citewise.library.feedback import Floats, similarities, smooth, standardise
 from citewise.library.retrieval import Retriever
 from citewise.library.wordings import (
     FEEDBACK_TERMS,
-    Floats,
     Numbers,
     Wording,
     number_of,
@@ -128,7 +127,7 @@ def test_the_word_scores_of_chosen_papers_are_those_of_the_search(tmp_path: Path
         asked = retriever._scores_of(list(TOPICS), numbers, retriever._remembered())
         unknown = retriever._scores_of(["unknown"], numbers, retriever._remembered())
     found = {paper: score for paper, score in zip(TOPICS, asked.tolist(), strict=True) if score}
-    assert found == pytest.approx(searched, rel=0.001)
+    assert found == pytest.approx(searched, rel=1e-5)
     assert unknown.tolist() == [0.0]
 
 

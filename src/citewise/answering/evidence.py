@@ -118,6 +118,8 @@ have no vectors yet."""
 _NAME = re.compile(r"[\w$][\w$./+-]*")
 _MARKED = re.compile(r"[A-Za-z][A-Z0-9]|[0-9][A-Za-z]")
 """What makes a word a name wherever it stands."""
+_SHORT_NAME = 4
+"""Letters up to which a name easily stands inside of other words."""
 _FEW_PAPERS = 2
 """Papers that may hold a name by which one of them is meant."""
 
@@ -211,10 +213,6 @@ def _spread(scores: Sequence[float]) -> list[float]:
 def _own_work_starts(sentences: Sequence[str]) -> int:
     """Place of the first sentence about the paper's own work; 0 when none says so."""
     return next((at for at, text in enumerate(sentences) if _OWN_WORK.search(text)), 0)
-
-
-_SHORT_NAME = 4
-"""Letters up to which a name easily stands inside of other words."""
 
 
 def _names_in(question: str) -> list[str]:

@@ -17,12 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from citewise.grounding.overlap import background, read
-from citewise.models.loading import (
-    ModelFolder,
-    in_passes,
-    open_session,
-    open_tokenizer,
-)
+from citewise.models.loading import ModelFolder, in_passes, open_session, open_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

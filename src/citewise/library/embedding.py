@@ -23,12 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.errors import CitewiseError
-from citewise.models.loading import (
-    ModelFolder,
-    in_passes,
-    open_session,
-    open_tokenizer,
-)
+from citewise.models.loading import ModelFolder, in_passes, open_session, open_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

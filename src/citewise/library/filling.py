@@ -20,9 +20,8 @@ from typing import Literal
 from citewise.errors import LibraryError, LibraryLockedError
 from citewise.library.embedding import Embedder
 from citewise.library.indexing import embed_papers
-from citewise.library.lexical import wordings
+from citewise.library.lexical import words_of
 from citewise.library.locks import WriterLock
-from citewise.library.orders import joined
 from citewise.library.papers import PaperStore
 from citewise.library.shelves import Shelves
 
@@ -173,9 +172,6 @@ class Filler:
                 break
         papers = [paper for paper, _ in waiting]
         embedded = embed_papers(papers, {paper.id: spans for paper, spans in waiting}, embedder)
-        counted, stems = wordings(
-            (paper.id, paper.title, joined(paper.abstract, spans)[0]) for paper, spans in waiting
-        )
         with self.writing(patience):
             self.forget_vectors()
             # Another process may have changed, removed or embedded some of them.
@@ -191,8 +187,8 @@ class Filler:
             self._store.mark_dense(
                 embedded.by_paper,
                 embedded.sentence_vectors,
-                {paper_id: counted[paper_id] for paper_id in embedded.by_paper},
-                stems,
+                embedded.wordings,
+                embedded.stems,
             )
         return len(papers)
 
@@ -210,7 +206,7 @@ class Filler:
             generation = self._store.meta("generation")
             waiting = self._store.without_wording(self._counted, _COUNT_BATCH)
             papers = [paper for _, paper, _ in waiting]
-            counted, stems = wordings((paper.id, paper.title, w) for _, paper, w in waiting)
+            counted, stems = words_of((paper.id, paper.title, w) for _, paper, w in waiting)
             with self.writing(patience):
                 if not waiting:
                     self._counted = 0

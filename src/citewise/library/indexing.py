@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.library.embedding import Embedder, PassageInput
+from citewise.library.lexical import words_of
 from citewise.library.orders import joined
 from citewise.library.papers import PassageRow
 from citewise.library.passages import Offsets, passage_spans
+from citewise.library.wordings import Wording
 from citewise.types import Paper
 
 _LONGEST_LEAD = 64
@@ -20,7 +22,7 @@ _LONGEST_LEAD = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedPapers:
-    """The passages of some papers, and the vectors of passages and sentences."""
+    """The passages of some papers, their words, and the vectors of passages and sentences."""
 
     rows: tuple[PassageRow, ...]
     vectors: NDArray[np.float32]
@@ -28,6 +30,10 @@ class EmbeddedPapers:
     by_paper: Mapping[str, tuple[PassageRow, ...]]
     sentence_vectors: Mapping[str, NDArray[np.float32]]
     """A matrix a paper, one unit vector a sentence."""
+    wordings: Mapping[str, Wording]
+    """The words of each paper as numbers."""
+    stems: Mapping[int, str]
+    """What these numbers stand for."""
 
     def only(self, ids: Set[str]) -> EmbeddedPapers:
         """Just the papers with these ids."""
@@ -39,6 +45,8 @@ class EmbeddedPapers:
             self.vectors[kept],
             {paper_id: rows for paper_id, rows in self.by_paper.items() if paper_id in ids},
             {key: matrix for key, matrix in self.sentence_vectors.items() if key in ids},
+            {key: wording for key, wording in self.wordings.items() if key in ids},
+            self.stems,
         )
 
 
@@ -46,6 +54,8 @@ def embed_papers(
     papers: Sequence[Paper], sentences: Mapping[str, Sequence[Offsets]], embedder: Embedder
 ) -> EmbeddedPapers:
     """Cut the abstracts into passages and embed them whole, each led by its paper's title.
+
+    The words of the papers are counted as well.
 
     ``sentences`` gives each paper's sentence offsets; what stands between them is left out, as if
     it had never been there, though a passage's offsets may span it. A sentence that was cut into
@@ -100,6 +110,7 @@ def embed_papers(
         vectors,
         {paper_id: tuple(cut) for paper_id, cut in by_paper.items()},
         sums,
+        *words_of((paper.id, paper.title, texts[paper.id][0]) for paper in papers),
     )
 
 

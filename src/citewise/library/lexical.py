@@ -81,7 +81,7 @@ def terms(text: str) -> list[str]:
     return list(_analyzer().analyze(_SURROGATES.sub(" ", text)))
 
 
-def wordings(
+def words_of(
     papers: Iterable[tuple[str, str, str]],
 ) -> tuple[dict[str, Wording], dict[int, str]]:
     """The words of papers (id, title, abstract) by id, as numbers, and what these stand for."""
@@ -130,9 +130,7 @@ class LexicalIndex:
                 "`citewise doctor --repair` makes it again from the papers."
             ) from error
 
-    def terms(self, text: str) -> list[str]:
-        """The stemmed words of ``text`` as they stand in the index, without stop words."""
-        return terms(text)
+    terms = staticmethod(terms)
 
     def update(self, papers: Iterable[tuple[str, str, str]], forget: Sequence[str] = ()) -> None:
         """Index (id, title, abstract) and forget other ids, in one commit."""
@@ -174,8 +172,7 @@ class LexicalIndex:
             return []
         wanted = self._any_of(weights)
         if allowed is not None and len(allowed) > _MOST_IDS_A_FILTER:
-            many = allowed if isinstance(allowed, Set) else set(allowed)
-            return self._search_within(wanted, limit, many)
+            return self._search_within(wanted, limit, frozenset(allowed))
         if allowed is not None:
             within = tantivy.Query.term_set_query(self._schema, "paper_id", list(allowed))
             wanted = self._both(wanted, within)

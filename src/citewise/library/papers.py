@@ -127,8 +127,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _WRITERS_CACHE = "PRAGMA cache_size = -32000"
 """32 MB instead of 2: with less, a batch of papers is written to the disk again and again."""
 _ADDED: Outcome = "added"
-Ids: TypeAlias = Sequence[str] | Set[str]
-"""Of papers; a set is asked more quickly."""
+Ids: TypeAlias = Sequence[str] | frozenset[str]
+"""Of papers; ``frozenset`` of one that is a frozenset takes no time."""
 _Written: TypeAlias = tuple[Paper, tuple[str, ...], tuple[Offsets, ...]]
 """A paper with its identity keys and its sentences."""
 
@@ -202,7 +202,7 @@ class PaperStore:
         self._own_changes = 0
         self._upgraded = False
         self._worded = False
-        self._selections: dict[Filters, Set[str]] = {}
+        self._selections: dict[Filters, frozenset[str]] = {}
         self._selections_of = -1
         self._selections_lock = threading.Lock()
         if not create and not path.is_file():
@@ -638,13 +638,16 @@ class PaperStore:
 
     def still_to_embed(self, papers: Sequence[Paper]) -> set[str]:
         """Ids of those papers that are without vectors and whose text is as it was."""
+        return self._unchanged(papers, dense=0)
+
+    def _unchanged(self, papers: Sequence[Paper], *, dense: int) -> set[str]:
         now: dict[str, Any] = {}
         for begin in range(0, len(papers), 500):
             batch = [paper.id for paper in papers[begin : begin + 500]]
             marks = ",".join("?" * len(batch))
             for row in self._rows(
-                f"SELECT id, title, abstract FROM papers WHERE dense = 0 AND id IN ({marks})",
-                batch,
+                f"SELECT id, title, abstract FROM papers WHERE dense = ? AND id IN ({marks})",
+                [dense, *batch],
             ):
                 now[row[0]] = (row[1], row[2])
         return {paper.id for paper in papers if now.get(paper.id) == (paper.title, paper.abstract)}
@@ -738,14 +741,7 @@ class PaperStore:
         with self._transaction() as db:
             if self.meta("generation") != generation:
                 return
-            same = [
-                paper.id
-                for paper in papers
-                if db.execute(
-                    "SELECT 1 FROM papers WHERE id = ? AND title = ? AND abstract = ? AND dense",
-                    (paper.id, paper.title, paper.abstract),
-                ).fetchone()
-            ]
+            same = self._unchanged(papers, dense=1)
             self._add_wordings(db, {paper_id: wordings[paper_id] for paper_id in same}, stems)
 
     def all_words_counted(self) -> None:
@@ -952,8 +948,8 @@ class PaperStore:
                 yield _paper(row)
             after = rows[-1][-1] if rows else after
 
-    def select_ids(self, filters: Filters) -> Set[str]:
-        """Ids of the papers that pass the filters; the same ones for the same filters are kept."""
+    def select_ids(self, filters: Filters) -> frozenset[str]:
+        """Ids of the papers that pass the filters; kept until the library changes."""
         version = self.version
         with self._selections_lock:
             if version != self._selections_of:
@@ -964,8 +960,7 @@ class PaperStore:
             return kept
         where, values = _where(filters)
         rows = self._rows(f"SELECT id FROM papers{where}", values)
-        # A set that keeps its order.
-        found = dict.fromkeys(str(row[0]) for row in rows).keys()
+        found = frozenset(str(row[0]) for row in rows)
         with self._selections_lock:
             if version == self._selections_of:
                 while len(self._selections) >= _KEPT_SELECTIONS:

@@ -14,9 +14,9 @@ from citewise.errors import LibraryLockedError
 from citewise.library.embedding import Embedder
 from citewise.library.filling import EMBED_BATCH, OnProgress, Progress
 from citewise.library.indexing import embed_papers
-from citewise.library.lexical import LexicalIndex, wordings
+from citewise.library.lexical import LexicalIndex
 from citewise.library.locks import WriterLock
-from citewise.library.orders import joined, paper_sentences, without_orders
+from citewise.library.orders import paper_sentences, without_orders
 from citewise.library.papers import SCHEMA_VERSION, PaperStore
 from citewise.library.shelves import folders, name_of, place_of, tidy
 from citewise.library.vectors import VectorIndex
@@ -92,11 +92,14 @@ def _embed_all(
             embedded.vectors,
         )
         staged = [(paper, spans[paper.id]) for paper in papers]
-        counted, stems = wordings(
-            (paper.id, paper.title, joined(paper.abstract, spans[paper.id])[0]) for paper in papers
-        )
         # The books are checked once more at the end: no lock is needed while others may write.
-        store.stage(staged, embedded.by_paper, embedded.sentence_vectors, counted, stems)
+        store.stage(
+            staged,
+            embedded.by_paper,
+            embedded.sentence_vectors,
+            embedded.wordings,
+            embedded.stems,
+        )
         if on_progress:
             on_progress(Progress("embedding", store.count_rebuilt(), store.count("all")))
 

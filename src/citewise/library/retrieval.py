@@ -21,7 +21,7 @@ from citewise.library.feedback import (
     smooth,
     standardise,
 )
-from citewise.library.lexical import TITLE_BOOST, Field, LexicalIndex, wordings
+from citewise.library.lexical import TITLE_BOOST, Field, LexicalIndex, words_of
 from citewise.library.orders import without_orders
 from citewise.library.papers import Ids, PaperStore
 from citewise.library.passages import Offsets
@@ -460,7 +460,7 @@ class Retriever:
         read = self._store.wordings(unknown)
         # Words are counted when a paper is embedded.
         uncounted = [paper_id for paper_id in unknown if paper_id not in read]
-        counted, stems = wordings(self._store.texts(uncounted))
+        counted, stems = words_of(self._store.texts(uncounted))
         _remember(memory, stems)
         read |= counted
         kept |= read

@@ -18,7 +18,7 @@ import base64
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +135,7 @@ class _Held:
         # The ids are in order, and break ties.
         order = np.argsort(-cosines, kind="stable").tolist()
         if allowed is not None:
-            within = allowed if isinstance(allowed, Set) else set(allowed)
+            within = frozenset(allowed)
             order = [at for at in order if self.owners[at] in within]
         return [(self.ids[at], self.owners[at], float(cosines[at])) for at in order[:limit]]
 
@@ -435,7 +435,7 @@ def _nearest(
         return _query(passages, vector, limit)
     if len(allowed) <= _COMPARED_ONE_BY_ONE:
         return _compared(passages, vector, limit, allowed)
-    within = allowed if isinstance(allowed, Set) else set(allowed)
+    within = frozenset(allowed)
     # As many as should hold most of the limit, where papers have one to two passages each.
     asked = int(0.4 * limit * total / len(allowed)) if total else 0
     asked = max(4 * limit, min(asked, _MOST_NEIGHBOURS))

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from citewise.library.feedback import Floats
+
 Numbers = NDArray[np.int64]
 
 FEEDBACK_TERMS = 40
