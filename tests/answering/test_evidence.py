@@ -10,7 +10,7 @@ from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.kinds import kind_of
 from citewise.backends.extractive import standing_alone
 from citewise.library.library import Library
-from citewise.types import Question
+from citewise.types import Paper, Question
 
 QUESTION = "How much faster is Superposed Decoding than nucleus sampling?"
 
@@ -75,6 +75,20 @@ def test_what_is_counted_must_be_counted_by_the_paper_that_is_named(
     asked = "How many {} does Superposed Decoding use?"
     assert select(sample_library, asked.format("GPUs")).features.wanted == 0
     assert select(sample_library, "How many drafts does it take?").features.wanted == 1
+
+
+def test_a_short_name_inside_of_a_word_names_no_paper(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library:
+        library.add(
+            [
+                Paper("a", "Agents", "We distinguish agents by their training."),
+                Paper("b", "Costs", "Training of agents takes 8 GPUs."),
+            ]
+        )
+        features = select(library, "How many GPUs does the training of GUI agents take?").features
+    # It also asks of GPUs, which a paper has.
+    assert features.names == 0.5
+    assert features.wanted == 1
 
 
 def test_a_sentence_that_only_states_an_aim_does_not_come_first(tmp_path: Path) -> None:

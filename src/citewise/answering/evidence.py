@@ -309,7 +309,7 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
         return 1.0
     # Of what has a name, its own papers must count them.
     names = [_letters(name) for name in _names_in(question.standalone) if name != thing]
-    own = [text for text in texts if names and all(name in _letters(text) for name in names)]
+    own = [text for text in texts if names and all(_held_by(text, names))]
     for text in map(spelled_out, (own or texts)[:2]):
         for found in re.finditer(r"\d[\d.,]*(?:\\?%)?[ -]?(?:\w+[ -]){0,3}\w+", text):
             if wanted[0] in library.terms(found.group()):
