@@ -7,6 +7,7 @@ of the question itself, or one inside a name (``4-bit``, ``CIFAR-10``), answers 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from citewise.grounding.locks import opposite
@@ -48,10 +49,24 @@ _CUES = (
 around a figure that speak of the same."""
 
 _COUNTED = re.compile(
-    r"\b(?:how many|number of|what number of)\s+((?:[\w-]+\s+){0,2}?[\w-]+)"
+    r"\b(?:how many|number of|what number of)\s+"
+    r"(?!(?:did|do|does|is|are|was|were|has|have|had|can|could|will|would|times)\b)"
+    r"((?:[\w-]+\s+){0,2}?[\w-]+)"
     r"(?=\s+(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would|of|in|on|per|for|to"
     r"|from|with|went|takes?|times|come|get)\b|[?,.]|$)",
     re.IGNORECASE,
+)
+_MEASURES = ("time", "percent", "percentage", "point")
+_BY_HOW_MUCH = re.compile(r"\bby (?:how much|what)\b", re.IGNORECASE)
+_TOKEN = re.compile(r"\w+(?:[.,]\d+)*|[.,;:]")
+_STOPS = frozenset(".,;:")
+_FOLLOWERS = 7
+"""Words after a number in which the thing that it counts is looked for."""
+_IN_WORDS = frozenset(
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
+    " hundred hundreds thousand thousands million millions billion billions trillion trillions"
+    " dozen dozens single".split()
 )
 _EMPTY = frozenset(
     "how many much what which does did was were are the and for with from than that this can has"
@@ -135,11 +150,27 @@ def counted(question: str) -> str:
     """What a question wants to have counted ('GPUs' in 'How many GPUs ...?'), or nothing."""
     match = _COUNTED.search(question)
     words = match[1].split() if match else [""]
-    # "How many times smaller" counts nothing.
-    if _stem(words[-1]) in ("time", "percent", "percentage"):
+    # "How many points higher" counts nothing, nor does "by how much is the number of X cut".
+    if (_stem(words[-1]) in _MEASURES and words[:-1] != ["data"]) or _BY_HOW_MUCH.search(question):
         return ""
     # 'How many test cases come with it?'
     return next((word for word in reversed(words) if word.endswith("s")), words[-1])
+
+
+def counts(text: str, is_thing: Callable[[str], bool]) -> bool:
+    """Whether ``text`` has a number, in figures or in words, of what ``is_thing`` knows a word of.
+
+    The word stands among the next few: 'four GPU hours', '17K screened samples'.
+    """
+    words = _TOKEN.findall(text)
+    for at, word in enumerate(words):
+        if word[0].isdigit() or word.lower() in _IN_WORDS:
+            for follower in words[at + 1 : at + 1 + _FOLLOWERS]:
+                if follower in _STOPS:
+                    break
+                if is_thing(follower):
+                    return True
+    return False
 
 
 def in_bold(text: str, figure: Figure) -> str:
