@@ -82,7 +82,8 @@ def test_what_is_counted_must_be_counted_by_the_paper_that_is_named(
     [
         ("How many GPU hours does the quantization of a 175B model take?", 1),
         ("How many models were compared?", 1),
-        ("How many GPUs does it take?", 0),
+        ("How many GPUs does it take?", 1),
+        ("How many TPUs does it take?", 0),
         ("By how many points is it better?", 1),
     ],
 )
@@ -98,7 +99,7 @@ def test_a_count_may_stand_in_words_and_models_under_their_short_names(
                     "A model with 175 billion parameters is quantized in four GPU hours. "
                     "We compare five open-source LLMs.",
                 ),
-                Paper("b", "Other costs", "A 175B model runs on any GPU."),
+                Paper("b", "Other costs", "A 175B model runs on a single GPU."),
             ]
         )
         assert select(library, question).features.wanted == counted

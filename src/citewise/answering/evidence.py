@@ -308,7 +308,7 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     """1 unless a count is asked for and no found paper counts such things."""
     asked = spelled_out(question.standalone)
     thing = counted(asked)
-    wanted = library.terms(thing)[-1:]
+    wanted = library.terms(_one(thing))[-1:]
     if not wanted or not texts:
         return 1.0
     texts = [spelled_out(text) for text in texts]
@@ -317,11 +317,16 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     own = [text for text in texts if names and all(_held_by(text, names))]
 
     def is_thing(word: str) -> bool:
-        return library.terms(word)[-1:] == wanted or (
+        return library.terms(_one(word))[-1:] == wanted or (
             wanted == library.terms("models") and _LANGUAGE_MODEL.fullmatch(word) is not None
         )
 
     return float(any(counts(text, is_thing) for text in (own or texts)[:_COUNTING_PAPERS]))
+
+
+def _one(word: str) -> str:
+    """A short name without its plural's s, which the word index keeps: 'GPU' of 'GPUs'."""
+    return re.sub(r"(?<=[A-Z])s$", "", word)
 
 
 def _touches_matter(
