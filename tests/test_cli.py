@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 from tests.support.openai_server import OpenAIServer, Seen, replying
 
 from citewise.cli import _parser, main
+from citewise.library.embedding import MiniLM
 from citewise.library.library import Library
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -464,6 +466,19 @@ def test_doctor_finds_a_sound_installation_sound(cite: Cite) -> None:
     assert ran.json["well"] is True, ran.json
     assert ran.status == 0
     assert all({"what", "well", "detail"} == finding.keys() for finding in ran.json["findings"])
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "questions.onnx"])
+def test_doctor_sees_a_damaged_model(
+    cite: Cite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with as_file(files("citewise") / "models" / "minilm") as folder:
+        shutil.copytree(folder, tmp_path / "model")
+    (tmp_path / "model" / name).write_bytes(b"damaged")
+    monkeypatch.setattr("citewise.doctor.embedder_from", lambda _: MiniLM(tmp_path / "model"))
+    ran = cite("doctor")
+    assert ran.status == 1
+    assert re.search(rf"^MEND encoder: .*{name} has sha256", ran.out, re.MULTILINE)
 
 
 def test_doctor_sees_a_backend_that_is_down(cite: Cite) -> None:

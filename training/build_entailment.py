@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import safetensors.numpy
-from build_encoder import LAYERS, ROOT, Array, Graph, Kind, layers, norm
+from build_encoder import ROOT, Array, Graph, Kind, layer_names, layers, norm
 from onnx import TensorProto, helper
 
 from citewise.grounding.entailment import EntailmentModel
@@ -35,28 +35,14 @@ OUT = ROOT / "src" / "citewise" / "models" / "entailment"
 
 def published_names(state: Mapping[str, Array]) -> dict[str, Array]:
     """The checkpoint's weights under the names that the published model uses."""
-    named = {
+    named = layer_names(state) | {
         "embeddings.word_embeddings.weight": state["words.weight"],
         "embeddings.position_embeddings.weight": state["places.weight"],
         "embeddings.token_type_embeddings.weight": state["types.weight"],
     }
     for end in ("weight", "bias"):
-        named[f"embeddings.LayerNorm.{end}"] = state[f"norm.{end}"]
         named[f"pool.{end}"] = state[f"pool.{end}"]
         named[f"head.{end}"] = state[f"head.{end}"]
-        for layer in range(LAYERS):
-            at = f"encoder.layer.{layer}."
-            thirds = np.split(state[f"layers.{layer}.qkv.{end}"], 3)
-            for part, value in zip(("query", "key", "value"), thirds, strict=True):
-                named[f"{at}attention.self.{part}.{end}"] = value
-            for ours, theirs in (
-                ("out", "attention.output.dense"),
-                ("out_norm", "attention.output.LayerNorm"),
-                ("up", "intermediate.dense"),
-                ("down", "output.dense"),
-                ("down_norm", "output.LayerNorm"),
-            ):
-                named[f"{at}{theirs}.{end}"] = state[f"layers.{layer}.{ours}.{end}"]
     return named
 
 

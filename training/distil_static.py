@@ -43,6 +43,8 @@ COMMON = 200
 HELD_OUT = 100
 """One text in so many is not trained on."""
 TITLES = 15_000
+SENTENCE = 199
+"""Letters of a sentence of ``training/written`` that is read, at most."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -106,21 +108,10 @@ def passages_of(
     index.close()
 
 
-def said(value: object, name: str = "") -> Iterator[str]:
-    """The sentences and questions anywhere in a record of ``training/written``."""
-    if isinstance(value, str):
-        if 12 < len(value) < 200 and name not in ("id", "paper", "kind", "writer", "source"):
-            yield value
-    elif isinstance(value, dict):
-        for key, inside in value.items():
-            yield from said(inside, str(key))
-    elif isinstance(value, list):
-        for inside in value:
-            yield from said(inside, name)
-
-
 def read(libraries: Sequence[Path], left_out: set[str], most: int) -> Arrays:
     """Everything that ``train`` needs; the first library also gives titles."""
+    from texts import said  # noqa: PLC0415 - see passages_of
+
     from citewise.library.embedding import packaged_encoder  # noqa: PLC0415 - see passages_of
 
     rng = random.Random(SEED)
@@ -129,7 +120,7 @@ def read(libraries: Sequence[Path], left_out: set[str], most: int) -> Arrays:
         text
         for path in sorted((Path(__file__).parent / "written").glob("*.jsonl"))
         for line in path.read_text("utf-8").splitlines()
-        for text in said(json.loads(line))
+        for text in said(json.loads(line), SENTENCE)
     }
     short = sorted(texts)
     database = sqlite3.connect(f"file:{libraries[0] / 'papers.sqlite'}?mode=ro", uri=True)
@@ -148,7 +139,7 @@ def read(libraries: Sequence[Path], left_out: set[str], most: int) -> Arrays:
         "short_ids": np.concatenate([np.array(one, np.int32) for one in ids]),
         "short_ends": np.cumsum([0, *map(len, ids)]),
         "short_vectors": encoder.embed_queries(short).astype(np.float16),
-        "alone": alone(encoder._encoder()),
+        "alone": alone(encoder._opened("model.onnx")),
     }
 
 

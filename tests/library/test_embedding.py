@@ -89,6 +89,30 @@ def test_the_cosine_of_full_precision_is_kept(model: MiniLM) -> None:
     assert a @ c == pytest.approx(0.0215, abs=0.02)
 
 
+def test_a_question_read_quickly_has_about_the_vector_that_the_encoder_gives_it(
+    model: MiniLM,
+) -> None:
+    questions = [
+        "Which papers speed up decoding of large language models?",
+        "What is known about sleep and memory in older adults?",
+        "quantum error correction with surface codes",
+        "Does aspirin lower the risk of colorectal cancer?",
+        *SENTENCES,
+    ]
+    cosines = model.embed_quickly(questions) @ model.embed_queries(questions).T
+    assert cosines.diagonal().min() > 0.85
+    # It is another model that reads them.
+    assert cosines.diagonal().max() < 0.999
+    assert (cosines.argmax(axis=1) == np.arange(len(questions))).all()
+    assert model.embed_quickly([]).shape == (0, 384)
+
+
+def test_a_question_unlike_those_trained_with_is_read_by_the_encoder(model: MiniLM) -> None:
+    for text, tokens in (("graphs and words " * 21, 63), ("graphs", 1), ("", 0)):
+        assert model.count_tokens([text]) == [tokens]
+        assert model.embed_quickly([text])[0] @ model.embed_queries([text])[0] > 0.9999
+
+
 def test_every_sentence_gets_a_unit_vector_that_knows_its_neighbours(model: MiniLM) -> None:
     item = passage(SENTENCES)
     found = one(model, item)
@@ -226,8 +250,8 @@ TEXT = st.text(max_size=80) | st.text(alphabet="aé\ud800𝒳 .,$\\ß漢", max_s
 def test_any_text_has_a_unit_vector_and_offsets_in_code_points(
     model: MiniLM, texts: list[str]
 ) -> None:
-    found = model.embed_queries(texts)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-4)
+    for found in (model.embed_queries(texts), model.embed_quickly(texts)):
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-4)
     offsets = model.token_offsets(texts)
     assert [len(spans) for spans in offsets] == model.count_tokens(texts)
     for text, spans in zip(texts, offsets, strict=True):
@@ -259,19 +283,19 @@ def test_twenty_threads_get_what_one_gets() -> None:
 def test_the_encoder_of_one_thread_reads_on_the_thread_that_asks() -> None:
     alone = MiniLM().on_one_thread()
     alone.load()
-    session, readers = alone._session, set()
+    session, readers = alone._sessions["model.onnx"], set()
 
     class Watched:
         def run(self, *given: object) -> object:
             readers.add(threading.get_ident())
             return session.run(*given)
 
-    alone._session = Watched()
+    alone._sessions["model.onnx"] = Watched()
     list(alone.embed_passages([PassageInput(SENTENCES[n % 3] * 20) for n in range(12)]))
     assert readers == {threading.get_ident()}
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "questions.onnx", "tokenizer.json"])
 def test_a_changed_file_is_refused(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -280,7 +304,9 @@ def test_a_changed_file_is_refused(copied: Path, name: str) -> None:
         MiniLM(copied).load()
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "checksums.json"])
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "questions.onnx", "tokenizer.json", "checksums.json"]
+)
 def test_a_missing_file_is_named(copied: Path, name: str) -> None:
     (copied / name).unlink()
     with pytest.raises(CitewiseError, match=name):

@@ -13,6 +13,7 @@ from citewise import Library
 from citewise.batch import search_batch
 from citewise.cli import main
 from citewise.errors import PaperNotFoundError, UsageError
+from citewise.library.embedding import quickest
 from citewise.types import Filters, Hit, Paper
 
 PAPERS = {
@@ -37,9 +38,9 @@ def _by_id(hits: tuple[Hit, ...]) -> dict[str, Hit]:
 
 
 def test_a_hit_names_the_words_as_typed_and_the_nearest_sentence(library: Library) -> None:
-    hits = _by_id(library.search("Purring CATS, fast galaxies that recede?", 6))
+    hits = _by_id(library.search("Purring CATS, galaxies that recede FAST?", 6))
     assert hits["cats"].matched_words == ("Purring", "CATS")
-    assert hits["stars"].matched_words == ("fast", "galaxies", "recede")
+    assert hits["stars"].matched_words == ("galaxies", "recede", "FAST")
     assert hits["law"].matched_words == ()
     sentence = hits["stars"].sentence
     assert sentence is not None
@@ -53,7 +54,7 @@ def test_a_hit_names_the_words_as_typed_and_the_nearest_sentence(library: Librar
 
 def test_the_nearest_sentence_is_the_one_of_highest_cosine(sample_library: Library) -> None:
     query = "speculative decoding with a draft model"
-    vector = sample_library.embedder.embed_queries([query])[0]
+    vector = quickest(sample_library.embedder)([query])[0]
     for hit in sample_library.search(query, 10):
         row = sample_library.sentences([hit.paper.id])[hit.paper.id]
         assert row.vectors is not None

@@ -16,6 +16,7 @@ from citewise.library.embedding import (
     PassageInput,
     PassageVectors,
     Vectors,
+    quickest,
 )
 from citewise.library.papers import Ids
 from citewise.library.vectors import VectorIndex
@@ -73,6 +74,7 @@ class PatientEmbedder:
     ) -> None:
         """``dimensions``: length of the vectors that the library holds, None without any."""
         self._embedder = embedder
+        self._read = quickest(embedder)
         self._remarks = remarks
         self._held = dimensions
 
@@ -105,9 +107,9 @@ class PatientEmbedder:
         return self._embedder.count_tokens(texts)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """As the embedder; zeros, and a remark, where it does not answer."""
+        """As quickly as the embedder can; zeros, and a remark, where it does not answer."""
         try:
-            return self._embedder.embed_queries(texts)
+            return self._read(texts)
         except EmbedderAwayError as error:
             self._remarks.add(f"Found by words alone: {error}")
             return np.zeros((len(texts), self._held() or _NO_DIMENSIONS), np.float32)

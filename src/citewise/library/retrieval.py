@@ -56,8 +56,8 @@ DEPTH = 70
 """Papers taken from each index before fusion, at least."""
 
 _CACHED_PAPERS = 5_000
-"""Papers whose sentence vectors and words are kept in memory: 23 MB at ten sentences of 384
-dimensions."""
+"""Papers whose sentence vectors and words are kept in memory, 23 MB at ten sentences of 384
+dimensions; and found papers themselves, some 15 MB."""
 
 _CACHED_WORDS = 100_000
 """Words whose rarity is kept in memory, and their rarity in titles: some 20 MB."""
@@ -110,6 +110,8 @@ class _Memory:
     stems: dict[int, str] = field(default_factory=dict)
     """What numbers of words stand for that were read here."""
     spans: dict[str, tuple[Offsets, ...]] = field(default_factory=dict)
+    papers: dict[str, Paper] = field(default_factory=dict)
+    """Those that were found, without their places."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -482,6 +484,18 @@ class Retriever:
             kept[paper_id] = found[paper_id] = _Meaning(rows, mean)
         return found
 
+    def _papers(self, ids: Sequence[str], memory: _Memory) -> dict[str, Paper]:
+        """Papers by id, kept in memory until the library changes; unknown ids are left out."""
+        kept = memory.papers
+        found = {paper_id: paper for paper_id in ids if (paper := kept.get(paper_id))}
+        if unknown := [paper_id for paper_id in ids if paper_id not in found]:
+            if len(kept) + len(unknown) > _CACHED_PAPERS:
+                kept.clear()
+            read = self._store.papers(unknown)
+            kept |= read
+            found |= read
+        return found
+
     def _hits(
         self,
         sought: _Sought,
@@ -494,7 +508,7 @@ class Retriever:
         # A paper removed by another process may still stand in an index.
         wanted = k
         while True:
-            papers = self._store.papers([paper_id for paper_id, _ in ranked[:wanted]])
+            papers = self._papers([paper_id for paper_id, _ in ranked[:wanted]], sought.memory)
             if len(papers) >= k or wanted >= len(ranked):
                 break
             wanted *= 2
