@@ -13,19 +13,19 @@ from dataclasses import dataclass
 
 from citewise.types import QuestionKind
 
-ANSWERABLE = 0.12
+ANSWERABLE = 0.10
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.75,
-    "cosine": 1.38,
-    "passage": 0.39,
-    "covered": 1.02,
-    "covered_by_paper": -0.33,
-    "unknown": 0.71,
-    "names": 2.04,
-    "wanted": 1.37,
-    "answered": 5.52,
+    "bias": -7.45,
+    "cosine": 1.03,
+    "passage": 0.97,
+    "covered": 1.06,
+    "covered_by_paper": -0.47,
+    "unknown": 0.67,
+    "names": 2.24,
+    "wanted": 0.81,
+    "answered": 5.56,
 }
 
 
