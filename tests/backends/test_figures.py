@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citewise.backends.figures import counted, counts, figure_for, in_bold
+from citewise.backends.figures import figure_for, in_bold
 
 
 @pytest.mark.parametrize(
@@ -56,53 +56,6 @@ def test_the_figure_asked_for_is_found(question: str, text: str, figure: str) ->
 )
 def test_what_answers_nothing_is_no_figure(question: str, text: str) -> None:
     assert figure_for(text, question) is None
-
-
-@pytest.mark.parametrize(
-    ("question", "thing"),
-    [
-        ("How many GPUs were used?", "GPUs"),
-        ("How many data points does it have?", "points"),
-        ("How many of the deviations were small?", "deviations"),
-        ("How many 3D points does a scan hold?", "points"),
-        ("How many studies assess bias?", "studies"),
-        ("How many children survived?", "children"),
-        ("What is the number of parameters?", "parameters"),
-        # A measure is no thing, and 'did' is none either.
-        ("By how many points is it better?", ""),
-        ("How many times faster is it?", ""),
-        ("How many times less likely is it?", ""),
-        ("By how much is the number of parameters cut?", ""),
-        ("How many times smaller is the number of parameters?", ""),
-        ("Does the number of layers matter?", ""),
-        ("Two found bugs; how many did each find?", ""),
-        ("What accuracy does it reach?", ""),
-    ],
-)
-def test_what_is_to_be_counted_is_known(question: str, thing: str) -> None:
-    assert counted(question) == thing
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("It takes about four GPU hours.", True),
-        ("The tasks, 1,200 recorded screen hours in all, are hard.", True),
-        ("It takes a four-hour (sic) slot, or hours in a row.", False),
-        ("A 48-hours limit.", True),
-        ("Seventy-four recorded hours, and a total of 2052 hours.", True),
-        ("A two-stage model of hours.", False),
-        ("It is one of the hours.", False),
-        ("In 2023 many hours were spent.", False),
-        ("See them (Table 3) for hours.", False),
-        ("COVID-19 hours, GPT-3 hours.", False),
-        ("It took hours on 8 GPUs.", False),
-        ("It runs on 8 GPUs. Hours later it was done.", False),
-        ("In 2 to 3 steps, and after these steps they wait many a day for hours.", False),
-    ],
-)
-def test_a_thing_is_counted_by_a_number_shortly_before_it(text: str, found: bool) -> None:
-    assert counts(text, lambda word: word.lower() == "hours") is found
 
 
 @given(st.text(max_size=80), st.text(max_size=40))

@@ -14,7 +14,7 @@ from citewise.answering.kinds import SEVERAL, WIDE
 from citewise.answering.question import matter_of
 from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
-from citewise.backends.figures import counted, counts
+from citewise.backends.figures import counted
 from citewise.grounding.abstention import Features
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.grounding.overlap import background, stem
@@ -120,9 +120,6 @@ _MARKED = re.compile(r"[A-Za-z][A-Z0-9]|[0-9][A-Za-z]")
 """What makes a word a name wherever it stands."""
 _SHORT_NAME = 4
 """Letters up to which a name easily stands inside of other words."""
-_COUNTING_PAPERS = 2
-"""Of the best papers, those that may count what a question asks for."""
-_LANGUAGE_MODEL = re.compile(r"[A-Z]*LMs?")
 _FEW_PAPERS = 2
 """Papers that may hold a name by which one of them is meant."""
 
@@ -306,27 +303,18 @@ def _letters(text: str) -> str:
 
 def _wanted_found(question: Question, texts: Sequence[str], library: Library) -> float:
     """1 unless a count is asked for and no found paper counts such things."""
-    asked = spelled_out(question.standalone)
-    thing = counted(asked)
-    wanted = library.terms(_one(thing))[-1:]
+    thing = counted(spelled_out(question.standalone))
+    wanted = library.terms(thing)[-1:]
     if not wanted or not texts:
         return 1.0
-    texts = [spelled_out(text) for text in texts]
     # Of what has a name, its own papers must count them.
-    names = [_letters(name) for name in _names_in(asked) if name != thing]
+    names = [_letters(name) for name in _names_in(question.standalone) if name != thing]
     own = [text for text in texts if names and all(_held_by(text, names))]
-
-    def is_thing(word: str) -> bool:
-        return library.terms(_one(word))[-1:] == wanted or (
-            wanted == library.terms("models") and _LANGUAGE_MODEL.fullmatch(word) is not None
-        )
-
-    return float(any(counts(text, is_thing) for text in (own or texts)[:_COUNTING_PAPERS]))
-
-
-def _one(word: str) -> str:
-    """A short name without its plural's s, which the word index keeps: 'GPU' of 'GPUs'."""
-    return re.sub(r"(?<=[A-Z])s$", "", word)
+    for text in map(spelled_out, (own or texts)[:2]):
+        for found in re.finditer(r"\d[\d.,]*(?:\\?%)?[ -]?(?:\w+[ -]){0,3}\w+", text):
+            if wanted[0] in library.terms(found.group()):
+                return 1.0
+    return 0.0
 
 
 def _touches_matter(

@@ -7,7 +7,6 @@ of the question itself, or one inside a name (``4-bit``, ``CIFAR-10``), answers 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from citewise.grounding.locks import opposite
@@ -49,32 +48,11 @@ _CUES = (
 around a figure that speak of the same."""
 
 _COUNTED = re.compile(
-    r"\b(?:how many|what number of|(?:what|which)\b[^?]{0,40}?\bnumber of)\s+"
-    r"((?:[\w-]+\s+){0,2}?[\w-]+)"
+    r"\b(?:how many|number of|what number of)\s+((?:[\w-]+\s+){0,2}?[\w-]+)"
     r"(?=\s+(?:does|do|did|is|are|was|were|has|have|had|can|could|will|would|of|in|on|per|for|to"
     r"|from|with|went|takes?|times|come|get)\b|[?,.]|$)",
     re.IGNORECASE,
 )
-_NOT_COUNTED = re.compile(
-    r"(?:did|do|does|is|are|was|were|has|have|had|can|could|will|would|times?)\b"
-    r"|(?:(?:percentage|accuracy|absolute)\s+)?(?:points?|percent(?:age)?)$",
-    re.IGNORECASE,
-)
-"""What stands behind 'how many' where it asks for a measure, or counts what was named before."""
-_IRREGULAR = frozenset("children people men women mice data criteria corpora species".split())
-_NO_PLURAL = re.compile(r"(?:ss|us|is|as)$")
-_TOKEN = re.compile(r"\w+(?:[-.,]\w+)*|[.,;:()]")
-_STOPS = frozenset(".,;:)")
-_FOLLOWERS = 7
-"""Words after a number in which the thing that it counts is looked for."""
-_IN_WORDS = frozenset(
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-    " sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
-    " hundred hundreds thousand thousands million millions billion billions trillion trillions"
-    " dozen dozens single".split()
-)
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_BEFORE_YEARS = frozenset("in since from until till by during after before".split())
 _EMPTY = frozenset(
     "how many much what which does did was were are the and for with from than that this can has"
     " have could into compared".split()
@@ -156,43 +134,12 @@ def figure_for(text: str, question: str) -> Figure | None:
 def counted(question: str) -> str:
     """What a question wants to have counted ('GPUs' in 'How many GPUs ...?'), or nothing."""
     match = _COUNTED.search(question)
-    if match is None or _NOT_COUNTED.match(match[1]):
+    words = match[1].split() if match else [""]
+    # "How many times smaller" counts nothing.
+    if _stem(words[-1]) in ("time", "percent", "percentage"):
         return ""
-    words = match[1].split()
-    # 'How many test cases come with it?', 'How many studies assess it?'
-    plurals = (word for word in words if word.endswith("s") and not _NO_PLURAL.search(word))
-    irregular = next((word for word in words if word.lower() in _IRREGULAR), words[-1])
-    return next(plurals, irregular)
-
-
-def counts(text: str, is_thing: Callable[[str], bool]) -> bool:
-    """Whether ``text`` has a number, in figures or in words, of what ``is_thing`` knows a word of.
-
-    The word stands among the next few ('four GPU hours', '17K screened samples') or is joined to
-    the number, which then counts nothing else ('two-stage').
-    """
-    words = _TOKEN.findall(text)
-    for at, word in enumerate(words):
-        number, joined, thing = word.partition("-")
-        if not (number[0].isdigit() or number.lower() in _IN_WORDS):
-            continue
-        # 'Seventy-four' and '7-billion' are numbers.
-        if joined and not (thing[0].isdigit() or thing.lower() in _IN_WORDS):
-            if any(map(is_thing, thing.split("-"))):
-                return True
-            continue
-        before = words[at - 1].lower() if at else ""
-        after = words[at + 1 : at + 1 + _FOLLOWERS]
-        if _YEAR.fullmatch(number) and before in _BEFORE_YEARS:
-            continue
-        if number.lower() == "one" and after[:1] == ["of"]:
-            continue
-        for follower in after:
-            if follower in _STOPS:
-                break
-            if is_thing(follower.rpartition("-")[2]):
-                return True
-    return False
+    # 'How many test cases come with it?'
+    return next((word for word in reversed(words) if word.endswith("s")), words[-1])
 
 
 def in_bold(text: str, figure: Figure) -> str:
