@@ -20,6 +20,7 @@ from typing import Any
 
 from citewise import Library
 from citewise.evaluation.datasets import load
+from citewise.library.embedding import quickest
 from citewise.sample import sample_folder
 from citewise.types import Filters, Paper
 
@@ -157,7 +158,7 @@ def rankings(library: Library) -> dict[str, Ranking]:
 
     def dense(query: str) -> dict[str, float]:
         found: dict[str, float] = {}
-        vector = library.embedder.embed_queries([query])[0]
+        vector = quickest(library.embedder)([query])[0]
         for _, paper, cosine in vectors.search(vector, 2 * DEPTH):
             if len(found) < DEPTH:
                 found.setdefault(paper, cosine)

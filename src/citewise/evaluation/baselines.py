@@ -19,6 +19,7 @@ from citewise.evaluation import report
 from citewise.evaluation.compare import compare
 from citewise.evaluation.datasets import Question
 from citewise.evaluation.runner import Asks, Finds, provenance, run_questions, run_retrieval
+from citewise.library.embedding import quickest
 from citewise.library.lexical import LexicalIndex
 from citewise.library.library import Library
 from citewise.library.vectors import VectorIndex
@@ -70,7 +71,7 @@ class Bm25:
 
 
 class Dense:
-    """The library's vector index alone: a paper ranks by its nearest passage."""
+    """The library's vector index alone, asked as a search asks it: the nearest passage counts."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -78,7 +79,7 @@ class Dense:
 
     def rank(self, query: str, k: int) -> list[tuple[str, float]]:
         """The best ``k`` papers as (id, cosine), best first."""
-        vector = self._library.embedder.embed_queries([query])[0]
+        vector = quickest(self._library.embedder)([query])[0]
         best: dict[str, float] = {}
         # Papers have about two passages each.
         for _, paper, cosine in self._index.search(vector, 3 * k):
