@@ -160,6 +160,11 @@ def test_thumbs_and_reasons(kept: Conversations, answer: Answer) -> None:
     pending = kept.append(answer)
     turn = kept.judge(pending.conversation, pending.turn, -1, " It missed Medusa. ")
     assert (turn.thumb, turn.reason) == (-1, "It missed Medusa.")
+    # The thumb alone, come too late: the reason stays. Another thumb has none.
+    turn = kept.judge(pending.conversation, pending.turn, -1, None)
+    assert (turn.thumb, turn.reason) == (-1, "It missed Medusa.")
+    turn = kept.judge(pending.conversation, pending.turn, 1, None)
+    assert (turn.thumb, turn.reason) == (1, "")
     turn = kept.judge(pending.conversation, pending.turn, 0, "no more")
     assert (turn.thumb, turn.reason) == (0, "")
     with pytest.raises(ConversationNotFoundError):

@@ -362,18 +362,26 @@ class Conversations:
             self._database.execute("DELETE FROM conversations WHERE id = ?", (conversation,))
 
     def judge(
-        self, conversation: str, turn: int, thumb: int, reason: str = "", owner: str = ""
+        self, conversation: str, turn: int, thumb: int, reason: str | None = "", owner: str = ""
     ) -> Turn:
         """Keep what a person thinks of an answer: ``thumb`` is 1, -1, or 0 to take it back.
 
-        Returns the turn. Raises ConversationNotFoundError where there is no such turn.
+        Without a ``reason`` (None) the one that was given for the same thumb stays. Returns the
+        turn. Raises ConversationNotFoundError where there is no such turn.
         """
         verdict = (thumb > 0) - (thumb < 0)
         with self._at_work(writing=True):
             self._head(conversation, owner)
             self._database.execute(
-                "UPDATE turns SET thumb = ?, reason = ? WHERE id = ? AND conversation = ?",
-                (verdict, _text(reason.strip()) if verdict else "", turn, conversation),
+                "UPDATE turns SET thumb = :thumb, reason = CASE WHEN :thumb = 0 THEN ''"
+                " ELSE coalesce(:reason, CASE WHEN thumb = :thumb THEN reason ELSE '' END) END"
+                " WHERE id = :turn AND conversation = :conversation",
+                {
+                    "thumb": verdict,
+                    "reason": None if reason is None else _text(reason.strip()),
+                    "turn": turn,
+                    "conversation": conversation,
+                },
             )
         for found in self.get(conversation, owner).turns:
             if found.id == turn:

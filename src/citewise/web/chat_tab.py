@@ -11,6 +11,7 @@ import base64
 import json
 import logging
 import re
+import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,6 +109,7 @@ class _ChatRoom:
         self.sources = [_EVERY_SOURCE, *info.sources]
         self.welcome = render.welcome_html(info.papers, _examples(self.library))
         self.components: dict[str, Any] = {}
+        self._judging = threading.Lock()
         self._build()
         self._wire()
 
@@ -449,17 +451,20 @@ class _ChatRoom:
     def on_thumb(self, talk: Talk, event: gr.EventData, request: gr.Request) -> None:
         """Keep what a person thinks; an answer found wanting becomes a draft question."""
         told = _told(event)
+        reason = told.get("reason")
 
         def work() -> None:
-            turn = self.context.kept.judge(
-                str(told.get("c") or talk.conversation),
-                int(told["turn"]),
-                int(told["thumb"]),
-                str(told.get("reason") or ""),
-                self.context.user_of(request),
-            )
-            if turn.thumb < 0 and turn.answer is not None:
-                add_to_inbox(turn.question, turn.answer, turn.reason)
+            # The thumb and its reason come one after the other, and may overtake each other.
+            with self._judging:
+                turn = self.context.kept.judge(
+                    str(told.get("c") or talk.conversation),
+                    int(told["turn"]),
+                    int(told["thumb"]),
+                    None if reason is None else str(reason),
+                    self.context.user_of(request),
+                )
+                if turn.thumb < 0 and turn.answer is not None:
+                    add_to_inbox(turn.question, turn.answer, turn.reason)
 
         self._try(work)
 

@@ -208,7 +208,7 @@
     rename.focus();
   };
 
-  // thumbs: the server is told at once, and again with the reason
+  // thumbs: the server is told at once, and again with the reason; without one it keeps what it has
   const judged = new Map();
   const showThumbs = () => {
     for (const thumb of $$(".cw-thumb")) {
@@ -226,7 +226,7 @@
       send("like", { c, turn, thumb, reason });
       showThumbs();
     };
-    tell("");
+    tell(null);
     const foot = button.closest(".cw-foot");
     $(".cw-why", foot.parentElement)?.remove();
     if (!thumb) return;
