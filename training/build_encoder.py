@@ -33,6 +33,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import safetensors.numpy
+from names import PARTS
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
@@ -280,13 +281,7 @@ def layer_names(state: Mapping[str, Array], count: int = LAYERS) -> dict[str, Ar
             thirds = np.split(state[f"layers.{layer}.qkv.{end}"], 3)
             for part, value in zip(("query", "key", "value"), thirds, strict=True):
                 named[f"{at}attention.self.{part}.{end}"] = value
-            for ours, theirs in (
-                ("out", "attention.output.dense"),
-                ("out_norm", "attention.output.LayerNorm"),
-                ("up", "intermediate.dense"),
-                ("down", "output.dense"),
-                ("down_norm", "output.LayerNorm"),
-            ):
+            for ours, theirs in PARTS:
                 named[f"{at}{theirs}.{end}"] = state[f"layers.{layer}.{ours}.{end}"]
     return named
 

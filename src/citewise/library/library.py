@@ -38,7 +38,7 @@ from citewise.library.embedding import (
     Embedder,
     EmbedderAwayError,
     MiniLM,
-    quickest,
+    read_once,
 )
 from citewise.library.filling import Filler, OnProgress
 from citewise.library.filling import Progress as Progress
@@ -705,9 +705,7 @@ class Library:
         """Load the encoder and open the indexes now, side by side."""
         with ThreadPoolExecutor(max_workers=1) as background:
             opened = background.submit(self._vectors.warm)
-            # What is searched for may be read by another model than everything else.
-            for read in {self.embedder.embed_queries, quickest(self.embedder)}:
-                read(["warm"])
+            read_once(self.embedder)
             with suppress(VectorsAwayError):
                 # The first search will say so to the person who asks.
                 opened.result()
