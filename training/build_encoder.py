@@ -67,11 +67,17 @@ Kind: TypeAlias = Literal["fp32", "stock", "tokens"]
 class Graph:
     """Collects the nodes and weights of one ONNX graph."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        nodes: Sequence[onnx.NodeProto] = (),
+        weights: Sequence[onnx.TensorProto] = (),
+    ) -> None:
+        """``nodes`` and ``weights``: of a graph that is added to."""
         self.kind = kind
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-        self._used = 0
+        self.nodes = list(nodes)
+        self.weights = list(weights)
+        self._used = len(self.nodes)
 
     def constant(self, name: str, value: Array) -> str:
         """Adds ``value`` as a weight; returns its name."""
@@ -162,20 +168,22 @@ def layers(
     *,
     out: str,
     first_only: bool = False,
+    begin: int = 0,
     count: int = LAYERS,
+    prefix: str = "encoder",
 ) -> str:
-    """Adds the first ``count`` blocks; returns the last hidden state, named ``out``.
+    """Adds the blocks from ``begin`` to ``count``; returns the last hidden state, named ``out``.
 
     With ``first_only`` the last block goes on with the first token alone, for a head that reads no
-    other.
+    other. ``prefix`` is what the names of the weights begin with.
     """
 
     def skip(value: str, bias: str, earlier: str) -> str:
         biased = graph.node("Add", [value, graph.constant(bias, weights[bias])])
         return graph.node("Add", [biased, earlier])
 
-    for layer in range(count):
-        at = f"encoder.layer.{layer}."
+    for layer in range(begin, count):
+        at = f"{prefix}.layer.{layer}."
         last = layer == count - 1
         parts = [at + f"attention.self.{part}" for part in ("query", "key", "value")]
         projected = graph.linear(
@@ -193,7 +201,7 @@ def layers(
             num_heads=HEADS,
         )
         if last and first_only:
-            first = graph.constant("first", np.zeros(1, np.int64))
+            first = graph.shared("first", np.zeros(1, np.int64))
             attended = graph.node("Gather", [attended, first], axis=1)
             hidden = graph.node("Gather", [hidden, first], axis=1)
         mixed = graph.linear(at + "out", attended, weights[at + "attention.output.dense.weight"])
@@ -268,16 +276,20 @@ def build(
     return content
 
 
-def layer_names(state: Mapping[str, Array], count: int = LAYERS) -> dict[str, Array]:
-    """A checkpoint's ``count`` layers under the names that the published model uses.
+def layer_names(
+    state: Mapping[str, Array], count: int = LAYERS, *, begin: int = 0, prefix: str = "encoder"
+) -> dict[str, Array]:
+    """A checkpoint's layers from ``begin`` to ``count`` under the published model's names.
 
-    Checkpoints are those of ``train_entailment.py`` and ``train_query.py``.
+    Checkpoints are those of ``train_entailment.py``, ``train_query.py`` and
+    ``train_relevance.py``; the last has no embeddings. ``prefix``: as in ``layers``.
     """
     named = {}
     for end in ("weight", "bias"):
-        named[f"embeddings.LayerNorm.{end}"] = state[f"norm.{end}"]
-        for layer in range(count):
-            at = f"encoder.layer.{layer}."
+        if not begin:
+            named[f"embeddings.LayerNorm.{end}"] = state[f"norm.{end}"]
+        for layer in range(begin, count):
+            at = f"{prefix}.layer.{layer}."
             thirds = np.split(state[f"layers.{layer}.qkv.{end}"], 3)
             for part, value in zip(("query", "key", "value"), thirds, strict=True):
                 named[f"{at}attention.self.{part}.{end}"] = value

@@ -271,6 +271,8 @@ class Evidence:
     """Rank of its paper in the search, from 1."""
     covered: float = 1.0
     """Rarity-weighted share of the question's words that its paper holds, 0 to 1."""
+    belongs: float = 1.0
+    """Probability that a question for any number of papers asks for this one; 1 for others."""
 
 
 @dataclass(frozen=True, slots=True)

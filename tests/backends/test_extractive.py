@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from citewise.backends.base import WritingTask
 from citewise.backends.definition import NOT_DEFINED
 from citewise.backends.extractive import (
     NONE_SAYS,
+    NONE_SQUARELY,
     NOT_SAID,
     ExtractiveBackend,
     standing_alone,
@@ -36,18 +38,25 @@ HARBOR = Paper(
 )
 
 
-def evidence(*papers: Paper) -> tuple[Evidence, ...]:
-    """All sentences of the papers, the first ones best."""
+def evidence(*papers: Paper, belong: Mapping[str, float] = {}) -> tuple[Evidence, ...]:
+    """All sentences of the papers, the first ones best; ``belong`` by the papers' ids."""
     found: list[Evidence] = []
     for rank, paper in enumerate(papers, 1):
         for at, (start, end) in enumerate(sentence_spans(paper.abstract)):
             span = Span.of(paper.abstract, start, end)
-            found.append(Evidence(len(found) + 1, paper, span, 0.9 - at / 100, at, rank))
+            chance = belong.get(paper.id, 1.0)
+            one = Evidence(len(found) + 1, paper, span, 0.9 - at / 100, at, rank, belongs=chance)
+            found.append(one)
     return tuple(found)
 
 
-def written(kind: QuestionKind, *papers: Paper, asked: str = "What does it do?") -> CitedText:
-    offered = evidence(*papers)
+def written(
+    kind: QuestionKind,
+    *papers: Paper,
+    asked: str = "What does it do?",
+    belong: Mapping[str, float] = {},
+) -> CitedText:
+    offered = evidence(*papers, belong=belong)
     task = WritingTask(Question(asked, asked, kind), offered)
     cited = CitedText(offered)
     for piece in ExtractiveBackend().write(task):
@@ -214,6 +223,29 @@ def test_a_sentence_that_leans_on_another_is_known(sentence: str) -> None:
 def test_any_sentence_can_be_looked_at(sentence: str) -> None:
     text, _ = standing_alone(sentence)
     assert text.casefold().strip() in sentence.casefold() or len(text) <= len(sentence) + 2
+
+
+@pytest.mark.parametrize("kind", [QuestionKind.LIST, QuestionKind.OVERVIEW])
+def test_papers_that_do_not_belong_are_not_told_of(kind: QuestionKind) -> None:
+    both = written(kind, LANTERN, HARBOR, belong={"p1": 0.7, "p2": 0.5}).text
+    assert "Lantern" in both
+    assert "Harbor" in both
+    assert NONE_SQUARELY not in both
+    one = written(kind, LANTERN, HARBOR, belong={"p1": 0.06, "p2": 0.5}).text
+    assert "Lantern" not in one
+    assert "Harbor" in one
+
+
+def test_a_list_of_what_is_merely_near_says_so() -> None:
+    near = written(QuestionKind.LIST, LANTERN, HARBOR, belong={"p1": 0.15, "p2": 0.02})
+    assert near.text.startswith(NONE_SQUARELY)
+    assert "Lantern" in near.text
+    assert "Harbor" not in near.text
+    assert all(sentence.verdict is Verdict.SUPPORTED for sentence in near.sentences)
+    assert near.notes() == []
+    nothing = written(QuestionKind.LIST, LANTERN, HARBOR, belong={"p1": 0.01, "p2": 0.02}).text
+    assert nothing.startswith(NONE_SQUARELY)
+    assert "Harbor" in nothing
 
 
 def test_an_overview_of_several_papers_is_grouped_by_what_they_say() -> None:

@@ -16,6 +16,7 @@ from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
 from citewise.backends.figures import counted
 from citewise.grounding.abstention import Features
+from citewise.grounding.belonging import SURELY, Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
@@ -100,7 +101,8 @@ _MOSTLY_UNKNOWN = 0.45
 own questions had up to 0.34 of everyday words ('get rid of') and from 0.53 of missing names."""
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers. No single paper answers a question about
-several: those get it where the papers have to do with them at all."""
+several: those get it where the papers have to do with them at all, and a list or an overview the
+more of it, the surer one of them belongs there."""
 _NEAR_WHATEVER_THE_WORDS = 0.9
 """Of the cosines, from which words say nothing more: a small library has few of them. No other
 matter came to more than 0.87."""
@@ -356,6 +358,72 @@ def _own_words(paper: Paper, rows: Mapping[str, SentenceRow]) -> str:
     return joined(paper.abstract, row.spans)[0] if row is not None else paper.abstract
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A found paper beside the question."""
+
+    hit: Hit
+    spans: tuple[Span, ...]
+    """Its sentences; what follows of them is in their order."""
+    cosines: NDArray[np.float32]
+    """With the question; zeros while the paper is not embedded."""
+    terms: tuple[frozenset[str], ...]
+    title_terms: frozenset[str]
+    closeness: Closeness
+
+
+def seen_of(question: Question, hits: Sequence[Hit], library: Library) -> list[Seen]:
+    """The found papers beside the question, in order, without those removed meanwhile."""
+    matter = matter_of(question)
+    return _seen_of(
+        hits,
+        library.sentences([hit.paper.id for hit in hits]),
+        library.embedder.embed_queries([matter])[0],
+        _question_terms(matter, library),
+        library,
+    )
+
+
+def _seen_of(
+    hits: Sequence[Hit],
+    rows: Mapping[str, SentenceRow],
+    vector: NDArray[np.float32],
+    terms: _Terms,
+    library: Library,
+) -> list[Seen]:
+    found = []
+    for hit in hits:
+        row = rows.get(hit.paper.id)
+        if row is None:
+            continue
+        spans = tuple(Span.of(hit.paper.abstract, start, end) for start, end in row.spans)
+        inside = tuple(frozenset(library.terms(span.text)) for span in spans)
+        title = frozenset(library.terms(hit.paper.title))
+        cosines = _cosines(row.vectors, vector, len(spans))
+        nearest = None if row.vectors is None else float(cosines.max(initial=0.0))
+        closeness = Closeness(nearest, terms.covered(title.union(*inside)), hit.score)
+        found.append(Seen(hit, spans, cosines, inside, title, closeness))
+    return found
+
+
+def _belong(
+    question: Question, seen: Sequence[Seen], rows: Mapping[str, SentenceRow]
+) -> dict[str, float]:
+    """The chance of each paper that a question for any number of them asks for it, by id.
+
+    Empty for other questions.
+    """
+    if question.kind not in WIDE:
+        return {}
+    papers = [one.hit.paper for one in seen]
+    found = chances(
+        question,
+        [(paper.title, _own_words(paper, rows)) for paper in papers],
+        [one.closeness for one in seen],
+    )
+    return {paper.id: chance for paper, chance in zip(papers, found, strict=True)}
+
+
 _Scored = tuple[float, Hit, int, Span]
 
 
@@ -405,29 +473,23 @@ def select_evidence(
     several = question.kind in SEVERAL
     vector = library.embedder.embed_queries([matter])[0]
     rows = library.sentences([hit.paper.id for hit in hits])
+    seen = _seen_of(hits, rows, vector, terms, library)
+    covered = {one.hit.paper.id: one.closeness.covered for one in seen}
+    belongs = _belong(question, seen, rows)
     paper_scores = _spread([hit.score for hit in hits])
+    worth = {hit.paper.id: score for hit, score in zip(hits, paper_scores, strict=True)}
     scored: list[_Scored] = []
-    covered: dict[str, float] = {}
     own_share = OWN_SHARE if several else 0.0
-    best_cosine = best_covered = best_by_paper = 0.0
-    for hit, paper_score in zip(hits, paper_scores, strict=True):
-        row = rows.get(hit.paper.id)
-        if row is None:
-            continue
-        cosines = _cosines(row.vectors, vector, len(row.spans))
-        title_terms = set(library.terms(hit.paper.title))
-        paper_terms = set(title_terms)
-        own_work = _own_work_starts([hit.paper.abstract[a:b] for a, b in row.spans])
-        for ordinal, (start, end) in enumerate(row.spans):
-            span = Span.of(hit.paper.abstract, start, end)
-            sentence_terms = set(library.terms(span.text))
-            paper_terms |= sentence_terms
-            own = terms.covered(sentence_terms)
-            shared = terms.covered(sentence_terms | title_terms)
+    best_covered = 0.0
+    for one in seen:
+        own_work = _own_work_starts([span.text for span in one.spans])
+        for ordinal, span in enumerate(one.spans):
+            own = terms.covered(one.terms[ordinal])
+            shared = terms.covered(one.terms[ordinal] | one.title_terms)
             score = (
-                MEANING_WEIGHT * float(cosines[ordinal])
+                MEANING_WEIGHT * float(one.cosines[ordinal])
                 + WORDS_WEIGHT * (own_share * own + (1 - own_share) * shared)
-                + PAPER_WEIGHT * paper_score
+                + PAPER_WEIGHT * worth[one.hit.paper.id]
             )
             score += _form_bonus(span.text, question)
             found = part_of_abstract(span.text) if several else None
@@ -439,11 +501,8 @@ def select_evidence(
                 score -= KIND_BONUS
             if not several and (_AIM.search(span.text) or is_hollow(span.text)):
                 score -= AIM_PENALTY
-            scored.append((score, hit, ordinal, span))
-            best_cosine = max(best_cosine, float(cosines[ordinal]))
+            scored.append((score, one.hit, ordinal, span))
             best_covered = max(best_covered, shared)
-        covered[hit.paper.id] = terms.covered(paper_terms)
-        best_by_paper = max(best_by_paper, covered[hit.paper.id])
     scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
     chosen: dict[tuple[str, int], _Scored] = {}
     taken: dict[str, int] = {}
@@ -467,6 +526,7 @@ def select_evidence(
             ordinal=ordinal,
             paper_rank=hit.rank,
             covered=covered[hit.paper.id],
+            belongs=belongs.get(hit.paper.id, 1.0),
         )
         for n, (score, hit, ordinal, span) in enumerate(offered, 1)
     )
@@ -474,10 +534,10 @@ def select_evidence(
     abstracts = [_own_words(hit.paper, rows) for hit in hits[:5]]
     texts = [f"{title}. {words}" for title, words in zip(titles, abstracts, strict=True)]
     features = Features(
-        cosine=best_cosine,
+        cosine=max((one.closeness.cosine or 0.0 for one in seen), default=0.0),
         passage=max(0.0, *(hit.dense_score or 0.0 for hit in hits)),
         covered=best_covered,
-        covered_by_paper=best_by_paper,
+        covered_by_paper=max(covered.values(), default=0.0),
         unknown=terms.unknown_weight,
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
@@ -485,7 +545,11 @@ def select_evidence(
     )
     with_vectors = sum(row.vectors is not None for row in rows.values())
     if _touches_matter(question, terms, features, embedded=2 * with_vectors > len(rows)):
-        answered = SEVERAL_ANSWER if several else _answered(question, titles, abstracts)
+        if question.kind in WIDE:
+            best = max(belongs.values(), default=0.0)
+            answered = SEVERAL_ANSWER * min(1.0, best / SURELY)
+        else:
+            answered = SEVERAL_ANSWER if several else _answered(question, titles, abstracts)
         features = replace(features, answered=answered)
     return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
 

@@ -16,6 +16,7 @@ from citewise.backends.base import WritingTask
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.figures import figure_for, in_bold
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
+from citewise.grounding.belonging import told_of
 from citewise.grounding.overlap import stem
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.types import Evidence, Message, QuestionKind, Usage, short_name
@@ -134,21 +135,17 @@ _SENTENCES = {
 """Sentences of one paper in an answer."""
 _SENTENCES_OF_A_FURTHER_PAPER = 1
 """The same behind the paper that fits best, where the question is of one."""
+_FEW_PAPERS = 5
+"""Up to which an overview has one sentence more of each."""
 _SENTENCES_OF_THE_ONLY_PAPER = 3
 """The same where a list or an overview comes down to one paper."""
 
-_NEAR = {
-    QuestionKind.LIST: 0.68,
-    QuestionKind.OVERVIEW: 0.66,
-    QuestionKind.COMPARISON: 0.75,
-}
-"""A further paper is told of when its best sentence scores this share of the best one's."""
+_ANY_NUMBER = (QuestionKind.LIST, QuestionKind.OVERVIEW)
+"""Kinds of question that are answered by all papers that belong."""
+_NEAR_TO_COMPARE = 0.75
 _NEAR_OTHERWISE = 0.88
-_ABOUT_IT = {
-    QuestionKind.LIST: 0.3,
-    QuestionKind.OVERVIEW: 0.35,
-    QuestionKind.COMPARISON: 0.45,
-}
+"""A further paper is told of when its best sentence scores this share of the best one's."""
+_ABOUT_WHAT_IS_COMPARED = 0.45
 """And when it holds this share of the question's words, of the most that any paper holds: one that
 shares a word is not about the matter. These shares were chosen on the dev questions."""
 _ASKS_WITHOUT = re.compile(
@@ -167,11 +164,13 @@ _WITHOUT = re.compile(
 _STOPS = frozenset("a an the of in on at to for from by with and or but that which models".split())
 NOT_SAID = "Near, though their abstracts do not say so:"
 NONE_SAYS = "No abstract says so in as many words. The nearest:"
+NONE_SQUARELY = "No paper here is squarely about that. The nearest:"
+_SQUARELY = 0.2
+"""Probability that the likeliest paper belongs, below which that is said. Chosen by eye."""
 _MOST_UNSAID = 3
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 9, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 3
-_FEWEST_PAPERS = {QuestionKind.OVERVIEW: 4, QuestionKind.LIST: 2, QuestionKind.COMPARISON: 2}
-"""An overview or a list does not end with the first paper, if others come anywhere near."""
+_COMPARED_AT_LEAST = 2
 _FIGURES = frozenset({QuestionKind.NUMBER, QuestionKind.COMPARISON})
 """Kinds of question that a figure answers, if they ask for one."""
 _NEAR_AT_LEAST = 0.55
@@ -265,6 +264,11 @@ def is_hollow(sentence: str) -> bool:
     return _HOLLOW.search(sentence) is not None
 
 
+def _says_little(sentence: str) -> bool:
+    """Whether a sentence tells only what a paper hopes for or sets out to do."""
+    return is_hollow(sentence) or _INTENTION.search(sentence) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """The evidence that is told, by paper."""
@@ -296,23 +300,25 @@ def _chosen(task: WritingTask) -> _Chosen:
         asked = task.question.standalone
         if named := _named(ranked, asked):
             return _Chosen(named[: _MOST_PAPERS[kind] + 1])
-    namesakes = _namesakes(ranked, task.question.standalone)
-    if kind not in _NEAR and namesakes:
+    if kind in _ANY_NUMBER:
+        kept = told_of([group[0].belongs for group in ranked])
+        told = [group for group, keep in zip(ranked, kept, strict=True) if keep]
+        told = told or [max(ranked, key=lambda group: group[0].belongs)]
+        wider = [group for group in ranked if group[0].score >= ranked[0][0].score * _WIDER]
+        return _Chosen(told[: _MOST_PAPERS[kind]], wider[: _MOST_PAPERS[kind]])
+    compared = kind is QuestionKind.COMPARISON
+    if not compared and (namesakes := _namesakes(ranked, task.question.standalone)):
         return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
-    least = ranked[0][0].score * _NEAR.get(kind, _NEAR_OTHERWISE)
-    about = max(group[0].covered for group in ranked) * _ABOUT_IT.get(kind, 0.0)
+    best = ranked[0][0].score
+    least = best * (_NEAR_TO_COMPARE if compared else _NEAR_OTHERWISE)
+    about = max(group[0].covered for group in ranked) if compared else 0.0
     near = [
         group
         for place, group in enumerate(ranked)
-        if (group[0].score >= least and group[0].covered >= about)
-        or (
-            place < _FEWEST_PAPERS.get(kind, 1)
-            and group[0].score >= ranked[0][0].score * _NEAR_AT_LEAST
-        )
+        if (group[0].score >= least and group[0].covered >= about * _ABOUT_WHAT_IS_COMPARED)
+        or (compared and place < _COMPARED_AT_LEAST and group[0].score >= best * _NEAR_AT_LEAST)
     ]
-    most = _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)
-    wider = [group for group in ranked if group[0].score >= ranked[0][0].score * _WIDER]
-    return _Chosen(near[:most], wider[:most])
+    return _Chosen(near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)])
 
 
 def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evidence]]:
@@ -541,10 +547,13 @@ class ExtractiveBackend:
             yield f"{DIFFERENT_FIGURES if task.rivals else DISAGREE}\n\n"
             yield from self._sections([_told_first(item, task) for item in rivals], 1, None)
             return Usage()
+        if groups and all(group[0].belongs < _SQUARELY for group in groups):
+            yield f"{NONE_SQUARELY}\n\n"
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)
         elif kind is QuestionKind.OVERVIEW and len(groups) > 1:
-            yield from self._overview(groups, _SENTENCES[kind])
+            few = len(groups) <= _FEW_PAPERS
+            yield from self._overview(groups, _SENTENCES[kind] + few)
         elif kind is QuestionKind.LIST and (thing := _without(task.question.standalone)):
             yield from self._list_without(chosen, thing)
         elif kind is QuestionKind.LIST and len(groups) > 1:
@@ -597,7 +606,10 @@ class ExtractiveBackend:
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
         for group in groups:
-            parts = list(self._sentences(_telling(group), sentences))
+            first, *rest = _telling(group)
+            # A second sentence must add something; the first is the best there is.
+            kept = [item for item in rest if not _says_little(item.span.text)]
+            parts = list(self._sentences([first, *kept], sentences))
             yield f"- **{group[0].paper.title}** — {' '.join(parts)}\n"
 
     @staticmethod

@@ -1,7 +1,8 @@
 """What a small cross-encoder makes of a text beside the words it cites.
 
-One model for two things: whether words support or contradict a claim, and whether they answer a
-question. How it was made is in ``training/ENTAILMENT.md``.
+One model for three things: whether words support or contradict a claim, whether they answer a
+question, and whether a paper belongs among those that a question asks for. How it was made is in
+``training/ENTAILMENT.md`` and ``training/RELEVANCE.md``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _LONGEST_PART = 100_000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 NEAREST_CHARACTERS = 800
 """About 160 tokens: longer evidence is cut down to its nearest sentences, as in training."""
+MATTER_CHARACTERS = 400
+"""The same where it is asked what a paper is about, as in that training."""
 
 
 def nearest_sentences(text: str, evidence: Sequence[str], limit: int = NEAREST_CHARACTERS) -> str:
@@ -97,9 +100,12 @@ def spelled_out(text: str) -> str:
     return _FIGURE.sub(lambda m: f"{m[1]} {_SPELLED[m[2]]}", text)
 
 
-def passage_for(question: str, title: str, abstract: str) -> str:
-    """What the model reads of a paper beside a question: its title and nearest sentences."""
-    nearest = nearest_sentences(spelled_out(question), [spelled_out(abstract)])
+def passage_for(question: str, title: str, abstract: str, limit: int = NEAREST_CHARACTERS) -> str:
+    """What the model reads of a paper beside a question: its title and nearest sentences.
+
+    ``limit``: characters of these sentences; ``MATTER_CHARACTERS`` beside a question for papers.
+    """
+    nearest = nearest_sentences(spelled_out(question), [spelled_out(abstract)], limit)
     return f"{title.rstrip('. ')}. {nearest}" if title.strip() else nearest
 
 
@@ -134,6 +140,17 @@ class EntailmentModel:
 
     def read(self, pairs: Sequence[tuple[str, str]]) -> list[Entailment]:
         """Judge each text beside its evidence, in order; pairs of similar length go together."""
+        return [_entailment(logits) for logits in self._outputs("logits", pairs)]
+
+    def belong(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """For each question beside what a paper is about, the log-odds that it asks for that paper.
+
+        In order. The second of a pair is ``passage_for`` of ``MATTER_CHARACTERS``.
+        """
+        return [float(row[0]) for row in self._outputs("relevant", pairs)]
+
+    def _outputs(self, name: str, pairs: Sequence[tuple[str, str]]) -> list[Any]:
+        """One row of an output for each pair."""
         session, tokenizer = self._ready()
         texts = _ids(tokenizer, [text for text, _ in pairs])
         evidence = _ids(tokenizer, [words for _, words in pairs])
@@ -143,7 +160,7 @@ class EntailmentModel:
             rows.append((first, [*theirs[: _LONGEST - len(first) - 1], _SEP]))
         lengths = [len(first) + len(second) for first, second in rows]
 
-        def judge(batch: Sequence[int]) -> list[Entailment]:
+        def judge(batch: Sequence[int]) -> list[Any]:
             width = lengths[batch[0]]
             ids = np.zeros((len(batch), width), np.int64)
             types, mask = np.zeros_like(ids), np.zeros_like(ids)
@@ -153,8 +170,8 @@ class EntailmentModel:
                 types[row, len(first) : len(first) + len(second)] = 1
                 mask[row, : len(first) + len(second)] = 1
             feed = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
-            (logits,) = session.run(["logits"], feed)
-            return [_entailment(row_logits) for row_logits in logits]
+            (found,) = session.run([name], feed)
+            return list(found)
 
         return in_passes(judge, lengths, _BATCH_TOKENS)
 

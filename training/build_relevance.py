@@ -1,0 +1,106 @@
+"""Adds the relevance branch to the entailment model that citewise ships.
+
+    pip install onnx safetensors numpy onnxruntime tokenizers
+    python training/build_relevance.py CHECKPOINT.safetensors
+
+``CHECKPOINT`` is one of train_relevance.py: the upper layers, which go on from where the lower
+layers of the entailment model end, and a head of one output, ``relevant``. All else of the graph
+stays as it is, so that its ``logits`` are the same to the last bit; a branch that it has already is
+replaced. The same checkpoint gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+import safetensors.numpy
+from build_encoder import ROOT, Array, Graph, layer_names, layers
+from names import RELEVANCE_BEGINS
+from onnx import TensorProto, helper
+
+PREFIX = "relevance"
+FOLDER = ROOT / "src" / "citewise" / "models" / "entailment"
+
+
+def without_branch(graph: onnx.GraphProto) -> tuple[list[Any], list[Any]]:
+    """The nodes and weights of the entailment model alone: the branch stands behind them."""
+    logits = next(at for at, node in enumerate(graph.node) if "logits" in node.output)
+    weights = [weight for weight in graph.initializer if not weight.name.startswith(PREFIX)]
+    return list(graph.node)[: logits + 1], weights
+
+
+def input_of(layer: int, nodes: Sequence[Any]) -> str:
+    """The name of what goes into a layer of the entailment model."""
+    made = {output: node for node in nodes for output in node.output}
+    product = next(node for node in nodes if f"encoder.layer.{layer}.qkv.q" in node.input)
+    # Backwards over the rounding to eight bits: QuantizeLinear of a Mul of the value and a factor.
+    return str(made[made[product.input[0]].input[0]].input[0])
+
+
+def grafted(model: onnx.ModelProto, state: Mapping[str, Array]) -> bytes:
+    """The model with a second output ``relevant``, float32 (batch, 1), log-odds."""
+    graph = Graph("tokens", *without_branch(model.graph))
+    hidden = layers(
+        graph,
+        layer_names(state, begin=RELEVANCE_BEGINS, prefix=PREFIX),
+        input_of(RELEVANCE_BEGINS, graph.nodes),
+        next(node.output[0] for node in graph.nodes if "attention_mask" in node.input),
+        out="",
+        first_only=True,
+        begin=RELEVANCE_BEGINS,
+        prefix=PREFIX,
+    )
+    first = graph.node("Squeeze", [hidden, "second"])
+    for name, out in (("pool", ""), ("head", "relevant")):
+        ends = [
+            graph.constant(f"{PREFIX}.{name}.{end}", state[f"{name}.{end}"])
+            for end in ("weight", "bias")
+        ]
+        first = graph.node("Gemm", [first, *ends], out=out, transB=1)
+        if name == "pool":
+            first = graph.node("Tanh", [first])
+    made = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            model.graph.name,
+            list(model.graph.input),
+            [
+                model.graph.output[0],
+                helper.make_tensor_value_info(first, TensorProto.FLOAT, ["batch", 1]),
+            ],
+            graph.weights,
+        ),
+        producer_name=model.producer_name,
+        ir_version=model.ir_version,
+        opset_imports=list(model.opset_import),
+    )
+    onnx.checker.check_model(made)
+    content: bytes = made.SerializeToString(deterministic=True)
+    return content
+
+
+def main() -> None:
+    """Writes the model with its branch, and both checksums."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the entailment model")
+    options = parser.parse_args()
+    content = grafted(
+        onnx.load(options.folder / "model.onnx"), safetensors.numpy.load_file(options.checkpoint)
+    )
+    (options.folder / "model.onnx").write_bytes(content)
+    sums = json.loads((options.folder / "checksums.json").read_text("utf-8"))
+    sums["relevance"] = hashlib.sha256(options.checkpoint.read_bytes()).hexdigest()
+    sums["files"]["model.onnx"] = hashlib.sha256(content).hexdigest()
+    (options.folder / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", "utf-8")
+    print(f"model.onnx: {len(content):,} bytes, sha256 {sums['files']['model.onnx']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Fits citewise.grounding.belonging: which found papers a question for several asks for.
+
+    python training/fit_belonging.py --data DATA --libraries FOLDER --rows ROWS.jsonl
+    python training/fit_belonging.py --data DATA --libraries FOLDER
+
+``DATA`` holds ``scifact/`` and ``arxiv/``; ``FOLDER`` keeps libraries of the papers that
+written/graded.jsonl grades, made at first use. The first writes what train_relevance.py reads:
+each question beside each of its papers. The sample papers and those that SciFact's test claims are
+judged on are left out. The second fits the weights on the questions that the model was not trained
+on: ridge logistic regression, in which papers graded 1 (borderline) belong by half; they are left
+out of what is measured. Each probability that is measured is from a fit that has not seen that
+quarter of the questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fit_abstention import auroc, fit
+from names import HELD_OUT
+from numpy.typing import NDArray
+
+from citewise import Library
+from citewise.answering.evidence import seen_of
+from citewise.answering.question import matter_of, understand
+from citewise.grounding.belonging import WEIGHTS, told_of
+from citewise.grounding.entailment import (
+    MATTER_CHARACTERS,
+    entailment_model,
+    passage_for,
+    spelled_out,
+)
+from citewise.sample import sample_folder
+from citewise.types import Paper
+
+GRADED = Path(__file__).parent / "written" / "graded.jsonl"
+NAMES = tuple(name for name in WEIGHTS if name != "bias")
+COLLECTIONS = ("arxiv", "small", "scifact")
+RIDGE = 0.5
+FOUND = 400
+"""Papers that a search gives, so that the graded ones are among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A paper beside a question, as it is fitted on."""
+
+    question: str
+    grade: int
+    seen: tuple[float, ...]
+    """In the order of NAMES."""
+
+
+def questions() -> list[dict[str, Any]]:
+    """The graded questions, each with the collection of its papers."""
+    return [json.loads(line) for line in GRADED.read_text("utf-8").splitlines()]
+
+
+def library_of(name: str, folder: Path, data: Path) -> Library:
+    """A library of the papers that were graded out of one collection; made at first use."""
+    place = folder / name
+    if place.exists():
+        return Library.open(place, create=False)
+    wanted = {paper for row in questions() if row["library"] == name for paper in row["papers"]}
+    source = data / ("scifact/corpus.jsonl" if name == "scifact" else "arxiv/papers-112k.jsonl.gz")
+    opened = gzip.open if source.suffix == ".gz" else open
+    folder.mkdir(parents=True, exist_ok=True)
+    papers = folder / f"{name}.jsonl"
+    with opened(source, "rt", encoding="utf-8") as lines, papers.open("w", encoding="utf-8") as out:
+        for line in lines:
+            row = json.loads(line)
+            if row["_id"] in wanted:
+                kept = {"_id": row["_id"], "title": row["title"], "text": row["text"]}
+                out.write(json.dumps(kept) + "\n")
+    library = Library.open(place)
+    library.ingest(papers)
+    return library
+
+
+def left_out(data: Path) -> Callable[[str, Paper], bool]:
+    """Whether a paper must not be trained on: a sample paper, or one of SciFact's test claims."""
+    lines = (data / "scifact" / "qrels.tsv").read_text("utf-8").splitlines()[1:]
+    judged = {line.split("\t")[1] for line in lines}
+    samples = _letters(" ".join(p.read_text("utf-8") for p in sample_folder().glob("*")))
+    return lambda name, paper: (
+        (name == "scifact" and paper.id.rsplit(":", 1)[-1] in judged)
+        or _letters(paper.title) in samples
+    )
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\W+", "", text).lower()
+
+
+def write_rows(out: Path, folder: Path, data: Path) -> None:
+    """What train_relevance.py reads."""
+    unwanted = left_out(data)
+    with out.open("w", encoding="utf-8") as lines:
+        for name in COLLECTIONS:
+            with library_of(name, folder, data) as library:
+                for row in questions():
+                    if row["library"] != name:
+                        continue
+                    asked = spelled_out(row["question"])
+                    for paper, grade in graded(row, library):
+                        if unwanted(name, paper):
+                            continue
+                        about = passage_for(asked, paper.title, paper.abstract, MATTER_CHARACTERS)
+                        one = {"id": row["id"], "text": asked, "evidence": about}
+                        lines.write(json.dumps(one | {"grade": grade}) + "\n")
+
+
+def graded(row: dict[str, Any], library: Library) -> list[tuple[Paper, int]]:
+    """The papers of a question with their grades."""
+    papers = library.papers_by_id(row["papers"])
+    pairs = zip(row["papers"], row["grades"], strict=True)
+    return [(papers[name], int(grade)) for name, grade in pairs if name in papers]
+
+
+def judged(folder: Path, data: Path) -> list[Judged]:
+    """Every graded paper of the questions held out that the search finds again."""
+    found = []
+    for name in COLLECTIONS:
+        with library_of(name, folder, data) as library:
+            for row in questions():
+                if row["library"] != name or not row["id"].startswith(HELD_OUT):
+                    continue
+                question = understand(row["question"], (), library)
+                hits = library.find(matter_of(question), FOUND, question.filters).hits
+                grades = {paper.id: grade for paper, grade in graded(row, library)}
+                kept = [hit for hit in hits if hit.paper.id in grades]
+                asked = spelled_out(question.standalone)
+                odds = entailment_model().belong(
+                    [
+                        (asked, passage_for(asked, p.title, p.abstract, MATTER_CHARACTERS))
+                        for p in (hit.paper for hit in kept)
+                    ]
+                )
+                for one, relevant in zip(seen_of(question, kept, library), odds, strict=True):
+                    near = one.closeness
+                    values = (relevant, near.cosine or 0.0, near.covered, near.standing)
+                    found.append(Judged(row["id"], grades[one.hit.paper.id], values))
+    return found
+
+
+def mean_f1(shown: NDArray[np.bool_], grades: NDArray[np.int_], ids: NDArray[np.str_]) -> float:
+    """Mean over questions of F1 of the papers shown; 1 where none belongs and none is shown."""
+    values = []
+    for question in np.unique(ids):
+        ours = (ids == question) & (grades != 1)
+        right, told = grades[ours] == 2, shown[ours]
+        both = right.sum() + told.sum()
+        values.append(2 * (right & told).sum() / both if both else 1.0)
+    return float(np.mean(values))
+
+
+def main() -> None:
+    """Write rows, or fit, and print what the fit is worth on questions it has not seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--libraries", type=Path, required=True)
+    parser.add_argument("--rows", type=Path)
+    args = parser.parse_args()
+    if args.rows:
+        write_rows(args.rows, args.libraries, args.data)
+        return
+    found = judged(args.libraries, args.data)
+    x = np.array([one.seen for one in found])
+    grades = np.array([one.grade for one in found])
+    ids = np.array([one.question for one in found])
+    y, ones, clear = grades / 2, np.ones(len(found)), grades != 1
+    names = list(dict.fromkeys(ids))
+    parts = np.array([names.index(name) % 4 for name in ids])
+    columns = {"standing in the search": [3], "model": [0], "all but the model": [1, 2, 3]}
+    for title, used in (*columns.items(), ("all", [0, 1, 2, 3])):
+        unseen = np.zeros(len(found))
+        for part in range(4):
+            out = parts == part
+            b = fit(x[~out][:, used], y[~out], ones[~out], RIDGE)
+            unseen[out] = 1 / (1 + np.exp(-(b[0] + x[out][:, used] @ b[1:])))
+        best = max((mean_f1(unseen >= t, grades, ids), t) for t in np.arange(0.1, 0.8, 0.02))
+        rule = np.zeros(len(found), bool)
+        for name in names:
+            rule[ids == name] = told_of(unseen[ids == name].tolist())
+        print(
+            f"{title:>24}: AUROC {auroc(unseen[clear], (grades[clear] == 2) * 1.0):.3f}, mean F1"
+            f" {best[0]:.3f} from {best[1]:.2f} on, by the rule {mean_f1(rule, grades, ids):.3f}"
+        )
+    b = fit(x, y, ones, RIDGE)
+    print(f"{len(found)} papers of {len(names)} questions; mean cosine {x[:, 1].mean():.2f}")
+    print("WEIGHTS =", {n: round(float(v), 2) for n, v in zip(("bias", *NAMES), b, strict=True)})
+
+
+if __name__ == "__main__":
+    main()
