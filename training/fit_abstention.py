@@ -1,16 +1,21 @@
-"""Fits the weights of citewise.grounding.abstention on the dev questions.
+"""Fits the weights of citewise.grounding.abstention on the dev questions and on written ones.
 
     python training/fit_abstention.py --library DIR --data DATA --other FOLDER
     python training/fit_abstention.py --library DIR --confidence    then, the confidence of answers
 
-``DIR`` holds the sample papers (``citewise ingest --sample --library DIR``). Three sorts of
-examples: the dev questions and those of ``written/asked.jsonl``, about papers of the dev split
-too, as they are (answerable, near misses, off-topic ones); the single-paper questions among them
-once more with the papers that answer them left out, which makes near misses of them; nothing of
-the test split. And, so that the weights hold for another field too, questions of ``written/w8``
-over 1,140 biomedical abstracts: those of its last 100 papers, which the entailment model was not
-trained on, each counting little. ``FOLDER`` keeps the library of these, made at first
-use from ``DATA`` (``scifact/`` and ``pubmedqa/``).
+``DIR`` holds the sample papers (``citewise ingest --sample --library DIR``). ``DATA`` holds
+``scifact/``, ``pubmedqa/`` and ``arxiv/``; ``FOLDER`` keeps libraries made from these at first use.
+Examples, nothing of the test split among them:
+
+- the dev questions and those of ``written/asked.jsonl``, about papers of the dev split too, as they
+  are (answerable, near misses, off-topic ones); the single-paper ones once more with the papers
+  that answer them left out, which makes near misses of them;
+- questions of ``written/w8`` over 1,140 biomedical abstracts: those of its last 100 papers, which
+  the entailment model was not trained on, each counting little;
+- questions for figures over arXiv abstracts (``written/numbers.jsonl``);
+- questions for several papers (``written/graded.jsonl``): answerable where a paper was graded 2,
+  not where all were graded 0;
+- questions on everything else under the sun (``written/elsewhere.jsonl``), over three libraries.
 
 Weighted logistic regression with a ridge, by Newton's method. What it prints is what
 training/ABSTENTION.md quotes; every probability shown is from a fit that has not seen that
@@ -20,6 +25,7 @@ question.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import random
 from collections import defaultdict
@@ -29,28 +35,38 @@ from pathlib import Path
 
 import numpy as np
 from fit_checker import records
-from numpy.typing import NDArray
+from graded import COLLECTIONS, graded_questions, library_of
+from logistic import Floats, auroc, fit
 
 from citewise import Assistant, Filters, Library
 from citewise.evaluation.datasets import Question, load
 from citewise.evaluation.runner import run_questions
-from citewise.grounding.abstention import Features, answerability
+from citewise.grounding.abstention import WEIGHTS, Features, answerability, signals
 from citewise.types import QuestionKind
 
 WRITTEN = Path(__file__).parent / "written"
-ASKED = WRITTEN / "asked.jsonl"
-NAMES = Features.__slots__
-RIDGE = 0.3
+ASKED, ELSEWHERE = WRITTEN / "asked.jsonl", WRITTEN / "elsewhere.jsonl"
+NAMES = tuple(name for name in WEIGHTS if name != "bias")
 CONFIDENCE_RIDGE = 2.0
 """Ninety answers for eight weights: with 0.3 the error on unseen answers is twice as large."""
 LEFT_OUT_KINDS = ("fact", "number", "comparison", "followup")
-EXAMPLE_WEIGHTS = {"left out": 0.6, "near_miss": 2.0, "off_topic": 1.5, "other field": 0.15}
+EXAMPLE_WEIGHTS = {
+    "left out": 0.6,
+    "near_miss": 3.0,
+    "off_topic": 1.5,
+    "other field": 0.15,
+    "figures": 0.3,
+    "graded": 0.25,
+    "far": 0.3,
+    "beside": 0.3,
+    "odd": 0.3,
+}
+PARTS = 20
+"""Parts that are left out in turn."""
 
 OTHER_PAPERS, OTHER_UNSEEN = 700, 120
 """SciFact's papers beside those asked about; the first line of w8 that no training saw."""
 THRESHOLDS = (0.08, 0.10, 0.12, 0.15, 0.20)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,8 @@ class Example:
     kind: str
     answerable: bool
     features: Features
+    library: str = ""
+    """Where one question is asked of several."""
 
 
 def _example(
@@ -93,7 +111,7 @@ def examples(library: Library) -> list[Example]:
         if question.answerable and question.kind in LEFT_OUT_KINDS:
             gold = frozenset((*question.required, *question.acceptable))
             found.append(_example(assistant, question, gold, everything))
-    return found
+    return found + elsewhere(library, "sample")
 
 
 def other_examples(folder: Path, data: Path) -> list[Example]:
@@ -116,9 +134,66 @@ def other_examples(folder: Path, data: Path) -> list[Example]:
         assistant = Assistant(library)
         for row in rows["w8.jsonl"][OTHER_UNSEEN:]:
             for key in ("q", "q2", "u", "u2", "u3"):
-                features = assistant.gather(row[key]).selection.features
+                features = _features(assistant, row[key])
                 found.append(Example(row["id"], "other field", key.startswith("q"), features))
+        return found + elsewhere(library, "other field")
+
+
+def figure_examples(folder: Path, data: Path) -> list[Example]:
+    """Questions for figures, over the abstracts that they were written of and 740 others."""
+    rows = [
+        row
+        for row in map(json.loads, (WRITTEN / "numbers.jsonl").read_text("utf-8").splitlines())
+        if row["id"].startswith("arxiv:")
+    ]
+    if not (folder / "figures").exists():
+        asked = {row["id"].removeprefix("arxiv:") for row in rows}
+        papers = folder / "figures.jsonl"
+        with (
+            gzip.open(data / "arxiv" / "papers-112k.jsonl.gz", "rt", encoding="utf-8") as lines,
+            papers.open("w", encoding="utf-8") as out,
+        ):
+            for at, line in enumerate(lines):
+                if at % 150 == 7 or json.loads(line)["_id"] in asked:
+                    out.write(line)
+        with Library.open(folder / "figures") as library:
+            library.ingest(papers)
+    with Library.open(folder / "figures", create=False) as library:
+        assistant = Assistant(library)
+        found = [
+            Example(row["id"], "figures", side == "q", _features(assistant, asked))
+            for row in rows
+            for side in "qu"
+            for asked in row[side]
+        ]
+        return found + elsewhere(library, "figures")
+
+
+def graded_examples(folder: Path, data: Path) -> list[Example]:
+    """Questions for several papers, where it is clear whether any was found."""
+    found = []
+    for name in COLLECTIONS:
+        with library_of(name, folder, data) as library:
+            assistant = Assistant(library)
+            for row in graded_questions():
+                held = "2" in row["grades"]
+                if row["library"] == name and (held or "1" not in row["grades"]):
+                    features = _features(assistant, row["question"])
+                    found.append(Example(row["id"], "graded", held, features))
     return found
+
+
+def elsewhere(library: Library, name: str) -> list[Example]:
+    """Questions on everything else, beside the papers of a library of this name."""
+    assistant = Assistant(library)
+    return [
+        Example(row["question"], row["sort"], False, _features(assistant, row["question"]), name)
+        for row in map(json.loads, ELSEWHERE.read_text("utf-8").splitlines())
+    ]
+
+
+def _features(assistant: Assistant, question: str) -> Features:
+    return assistant.gather(question).selection.features
 
 
 def _other_papers(data: Path, asked: set[str]) -> Iterator[dict[str, str]]:
@@ -137,28 +212,6 @@ def _other_papers(data: Path, asked: set[str]) -> Iterator[dict[str, str]]:
             # These have no titles.
             name = f"pubmedqa:{item['_id']}"
             yield {"_id": name, "title": f"PubMed {item['_id']}", "text": text}
-
-
-def fit(x: Floats, y: Floats, weights: Floats, strength: float = RIDGE) -> Floats:
-    """Bias and weights of a ridge logistic regression; ``x`` is n by d, ``y`` 0 or 1."""
-    z = np.column_stack([np.ones(len(x)), x])
-    ridge = np.eye(z.shape[1]) * strength
-    ridge[0, 0] = 1e-6
-    b = np.zeros(z.shape[1])
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-z @ b))
-        gradient = z.T @ (weights * (p - y)) + ridge @ b
-        hessian = (z.T * (weights * p * (1 - p))) @ z + ridge
-        b = b - np.linalg.solve(hessian, gradient)
-    return b
-
-
-def auroc(scores: Floats, labels: Floats) -> float:
-    """Chance that an answerable question scores above an unanswerable one."""
-    ranks = np.argsort(np.argsort(scores)) + 1
-    positives = labels.sum()
-    total = ranks[labels == 1].sum() - positives * (positives + 1) / 2
-    return float(total / (positives * (len(labels) - positives)))
 
 
 def calibration_error(probabilities: Floats, right: Floats, bins: int = 10) -> float:
@@ -222,27 +275,32 @@ def main() -> None:
         found = examples(library)
     if args.other:
         found += other_examples(args.other, args.data)
-    x = np.array([[getattr(example.features, name) for name in NAMES] for example in found])
+        found += figure_examples(args.other, args.data)
+        found += graded_examples(args.other, args.data)
+    x = np.array([[signals(example.features)[name] for name in NAMES] for example in found])
     y = np.array([float(example.answerable) for example in found])
     w = np.array([EXAMPLE_WEIGHTS.get(example.kind, 1.0) for example in found])
-    ids = np.array([example.question for example in found])
+    ids = list(dict.fromkeys(example.question for example in found))
+    parts = np.array([ids.index(example.question) % PARTS for example in found])
     unseen = np.zeros(len(found))
-    for question in dict.fromkeys(ids):
-        others = ids != question
+    for part in range(PARTS):
+        others = parts != part
         b = fit(x[others], y[others], w[others])
         unseen[~others] = 1 / (1 + np.exp(-(b[0] + x[~others] @ b[1:])))
     print(f"{len(found)} examples; AUROC on unseen questions {auroc(unseen, y):.3f}")
     kinds: dict[str, list[float]] = defaultdict(list)
     for example, probability in zip(found, unseen, strict=True):
         kind = example.kind
-        if kind == "other field":
+        if kind in ("other field", "figures", "graded"):
             kind += ", held" if example.answerable else ", not held"
+        if example.library:
+            kind += f", {example.library}"
         kinds[kind].append(float(probability))
     print("share answered at a threshold of")
-    print(f"{'':>22} {'n':>4} " + " ".join(f"{t:6.2f}" for t in THRESHOLDS))
+    print(f"{'':>24} {'n':>4} " + " ".join(f"{t:6.2f}" for t in THRESHOLDS))
     for kind, values in kinds.items():
         shares = [np.mean(np.array(values) >= t) for t in THRESHOLDS]
-        print(f"{kind:>22} {len(values):>4} " + " ".join(f"{share:6.2f}" for share in shares))
+        print(f"{kind:>24} {len(values):>4} " + " ".join(f"{share:6.2f}" for share in shares))
     b = fit(x, y, w)
     print(
         "WEIGHTS =", {name: round(float(v), 2) for name, v in zip(("bias", *NAMES), b, strict=True)}

@@ -15,7 +15,6 @@ quarter of the questions.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import re
 from collections.abc import Callable
@@ -24,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit_abstention import auroc, fit
+from graded import COLLECTIONS, graded_questions, library_of
+from logistic import auroc, fit
 from names import HELD_OUT
 from numpy.typing import NDArray
 
@@ -39,11 +39,9 @@ from citewise.grounding.entailment import (
     spelled_out,
 )
 from citewise.sample import sample_folder
-from citewise.types import Paper
+from citewise.types import Paper, QuestionKind
 
-GRADED = Path(__file__).parent / "written" / "graded.jsonl"
 NAMES = tuple(name for name in WEIGHTS if name != "bias")
-COLLECTIONS = ("arxiv", "small", "scifact")
 RIDGE = 0.5
 FOUND = 400
 """Papers that a search gives, so that the graded ones are among them."""
@@ -57,32 +55,6 @@ class Judged:
     grade: int
     seen: tuple[float, ...]
     """In the order of NAMES."""
-
-
-def questions() -> list[dict[str, Any]]:
-    """The graded questions, each with the collection of its papers."""
-    return [json.loads(line) for line in GRADED.read_text("utf-8").splitlines()]
-
-
-def library_of(name: str, folder: Path, data: Path) -> Library:
-    """A library of the papers that were graded out of one collection; made at first use."""
-    place = folder / name
-    if place.exists():
-        return Library.open(place, create=False)
-    wanted = {paper for row in questions() if row["library"] == name for paper in row["papers"]}
-    source = data / ("scifact/corpus.jsonl" if name == "scifact" else "arxiv/papers-112k.jsonl.gz")
-    opened = gzip.open if source.suffix == ".gz" else open
-    folder.mkdir(parents=True, exist_ok=True)
-    papers = folder / f"{name}.jsonl"
-    with opened(source, "rt", encoding="utf-8") as lines, papers.open("w", encoding="utf-8") as out:
-        for line in lines:
-            row = json.loads(line)
-            if row["_id"] in wanted:
-                kept = {"_id": row["_id"], "title": row["title"], "text": row["text"]}
-                out.write(json.dumps(kept) + "\n")
-    library = Library.open(place)
-    library.ingest(papers)
-    return library
 
 
 def left_out(data: Path) -> Callable[[str, Paper], bool]:
@@ -106,7 +78,7 @@ def write_rows(out: Path, folder: Path, data: Path) -> None:
     with out.open("w", encoding="utf-8") as lines:
         for name in COLLECTIONS:
             with library_of(name, folder, data) as library:
-                for row in questions():
+                for row in graded_questions():
                     if row["library"] != name:
                         continue
                     asked = spelled_out(row["question"])
@@ -130,7 +102,7 @@ def judged(folder: Path, data: Path) -> list[Judged]:
     found = []
     for name in COLLECTIONS:
         with library_of(name, folder, data) as library:
-            for row in questions():
+            for row in graded_questions():
                 if row["library"] != name or not row["id"].startswith(HELD_OUT):
                     continue
                 question = understand(row["question"], (), library)
@@ -189,7 +161,7 @@ def main() -> None:
         best = max((mean_f1(unseen >= t, grades, ids), t) for t in np.arange(0.1, 0.8, 0.02))
         rule = np.zeros(len(found), bool)
         for name in names:
-            rule[ids == name] = told_of(unseen[ids == name].tolist())
+            rule[ids == name] = told_of(unseen[ids == name].tolist(), QuestionKind.LIST)
         print(
             f"{title:>24}: AUROC {auroc(unseen[clear], (grades[clear] == 2) * 1.0):.3f}, mean F1"
             f" {best[0]:.3f} from {best[1]:.2f} on, by the rule {mean_f1(rule, grades, ids):.3f}"

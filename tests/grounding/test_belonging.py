@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citewise.grounding.belonging import BARELY, Closeness, chance, chances, told_of
+from citewise.grounding.belonging import BARELY, BESIDE_BEST, Closeness, chance, chances, told_of
 from citewise.types import Question, QuestionKind
 
 NEAR = Closeness(cosine=0.5, covered=0.5, standing=0.6)
@@ -33,10 +33,12 @@ def test_of_papers_that_stand_alike_the_one_on_the_matter_belongs() -> None:
 
 
 def test_what_stands_far_below_the_likeliest_is_not_told_of() -> None:
-    assert told_of([0.7, 0.2, 0.45, 0.05]) == [True, False, True, False]
-    assert told_of([0.2, 0.08, 0.12]) == [True, False, True]
-    assert told_of([0.05, 0.02]) == [False, False]
-    assert told_of([]) == []
+    found = [0.7, 0.2, 0.45, 0.05]
+    assert told_of(found, QuestionKind.LIST) == [True, False, True, False]
+    assert told_of(found, QuestionKind.OVERVIEW) == [True, True, True, False]
+    assert told_of([0.2, 0.08, 0.12], QuestionKind.LIST) == [True, False, True]
+    assert told_of([0.05, 0.02], QuestionKind.LIST) == [False, False]
+    assert told_of([], QuestionKind.LIST) == []
 
 
 def test_papers_are_judged_one_by_one() -> None:
@@ -61,9 +63,11 @@ def test_a_paper_that_is_not_embedded_yet_is_not_taken_for_a_far_one() -> None:
     assert all(a < b for a, b in pairwise(found))
 
 
-@given(st.lists(SHARES, min_size=1, max_size=20))
-def test_no_likelier_paper_than_one_that_is_told_of_is_left_out(found: list[float]) -> None:
-    told = told_of(found)
+@given(st.lists(SHARES, min_size=1, max_size=20), st.sampled_from(list(BESIDE_BEST)))
+def test_no_likelier_paper_than_one_that_is_told_of_is_left_out(
+    found: list[float], kind: QuestionKind
+) -> None:
+    told = told_of(found, kind)
     kept = [p for p, keep in zip(found, told, strict=True) if keep]
     assert all(p < min(kept, default=2) for p, keep in zip(found, told, strict=True) if not keep)
     assert told[found.index(max(found))] == (max(found) >= BARELY)

@@ -16,7 +16,7 @@ from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
 from citewise.backends.figures import counted
 from citewise.grounding.abstention import Features
-from citewise.grounding.belonging import SURELY, Closeness, chances
+from citewise.grounding.belonging import Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
@@ -94,6 +94,11 @@ _FUNCTION_WORDS = frozenset(
 )
 """Words of questions that say nothing of their subject."""
 
+SPECIFIC = 2.0
+"""Words of a single paper whose rarity a question's words must have together, to be as specific as
+can be."""
+LIKELY = 0.25
+"""Probability that the likeliest paper belongs in a list, from which that is as good as an answer."""
 READ_FOR_ANSWER = 2
 """Papers that the model reads beside the question, best first."""
 _MOSTLY_UNKNOWN = 0.45
@@ -153,6 +158,9 @@ class _Terms:
     unknown: tuple[str, ...]
     """Words that stand in no paper, as they were typed."""
     unknown_weight: float
+    specific: float
+    """How much the words say that papers have: their summed rarity beside that of SPECIFIC words of
+    a single paper; 0 to 1."""
 
     def covered(self, terms: Iterable[str]) -> float:
         """Rarity-weighted share of the question's words among ``terms``, 0 to 1."""
@@ -175,10 +183,13 @@ def _question_terms(text: str, library: Library) -> _Terms:
     raw = {term: math.log(1 + (papers - df + 0.5) / (df + 0.5)) for term, df in frequencies.items()}
     total = sum(raw.values()) or 1.0
     absent = [term for term in typed if not frequencies[term]]
+    unknown = sum(raw[term] for term in absent)
+    rarest = math.log(1 + (papers - 0.5) / 1.5)
     return _Terms(
         {term: weight / total for term, weight in raw.items()},
         tuple(dict.fromkeys(typed[term] for term in absent)),
-        sum(raw[term] for term in absent) / total,
+        unknown / total,
+        min(1.0, (sum(raw.values()) - unknown) / (SPECIFIC * rarest)),
     )
 
 
@@ -468,7 +479,7 @@ def select_evidence(
     matter = matter_of(question)
     terms = _question_terms(matter, library)
     if not hits:
-        nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0, 0.0)
+        nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0, 0.0, 0.0)
         return Selection((), nothing, terms.unknown)
     several = question.kind in SEVERAL
     vector = library.embedder.embed_queries([matter])[0]
@@ -541,13 +552,14 @@ def select_evidence(
         unknown=terms.unknown_weight,
         names=_names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
+        specific=terms.specific,
         answered=0.0,
     )
     with_vectors = sum(row.vectors is not None for row in rows.values())
     if _touches_matter(question, terms, features, embedded=2 * with_vectors > len(rows)):
         if question.kind in WIDE:
             best = max(belongs.values(), default=0.0)
-            answered = SEVERAL_ANSWER * min(1.0, best / SURELY)
+            answered = SEVERAL_ANSWER * min(1.0, best / LIKELY)
         else:
             answered = SEVERAL_ANSWER if several else _answered(question, titles, abstracts)
         features = replace(features, answered=answered)

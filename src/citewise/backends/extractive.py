@@ -301,7 +301,7 @@ def _chosen(task: WritingTask) -> _Chosen:
         if named := _named(ranked, asked):
             return _Chosen(named[: _MOST_PAPERS[kind] + 1])
     if kind in _ANY_NUMBER:
-        kept = told_of([group[0].belongs for group in ranked])
+        kept = told_of([group[0].belongs for group in ranked], kind)
         told = [group for group, keep in zip(ranked, kept, strict=True) if keep]
         told = told or [max(ranked, key=lambda group: group[0].belongs)]
         wider = [group for group in ranked if group[0].score >= ranked[0][0].score * _WIDER]

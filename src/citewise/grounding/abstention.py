@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 from citewise.types import QuestionKind
 
-ANSWERABLE = 0.10
+ANSWERABLE = 0.12
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -7.45,
-    "cosine": 1.03,
-    "passage": 0.97,
-    "covered": 1.06,
-    "covered_by_paper": -0.47,
-    "unknown": 0.67,
-    "names": 2.24,
-    "wanted": 0.81,
-    "answered": 5.56,
+    "bias": -9.34,
+    "cosine": 3.09,
+    "passage": 0.64,
+    "names": 1.65,
+    "wanted": 0.46,
+    "specific": 2.26,
+    "answered, near": 5.1,
+    "answered, covered": 1.89,
 }
+"""Of what ``signals`` makes of the features."""
 
 
 CONFIDENCE_BIAS = 0.57
@@ -62,6 +62,8 @@ class Features:
     """Share of the question's names and figures that the papers it needs hold."""
     wanted: float
     """Whether something of the kind asked for (a count of hours, say) stands in the papers."""
+    specific: float
+    """How much the question's words say: little where all of them stand in many papers."""
     answered: float
     """What the entailment model says of the best papers: that one of them answers the question."""
 
@@ -87,11 +89,31 @@ def confidence(answerable: float, kind: QuestionKind, backed: float) -> float:
     return backed / (1.0 + math.exp(-z))
 
 
+def signals(features: Features) -> dict[str, float]:
+    """What the probability is a logistic of, by name as in WEIGHTS.
+
+    What the model takes for an answer counts the less, the further the papers are from the
+    question: of other matters it knows nothing. Where no paper has vectors yet, their words stand
+    in for the cosines.
+    """
+    cosine, passage = features.cosine, features.passage
+    if not cosine and not passage:
+        cosine = passage = features.covered_by_paper / 2
+    return {
+        "cosine": cosine,
+        "passage": passage,
+        "names": features.names,
+        "wanted": features.wanted,
+        "specific": features.specific,
+        "answered, near": features.answered * min(1.0, cosine + passage),
+        "answered, covered": features.answered * features.covered,
+    }
+
+
 def answerability(features: Features, unknown_words: Sequence[str]) -> Answerability:
     """The probability that the papers hold the answer, and the reason against it."""
-    total = WEIGHTS["bias"] + sum(
-        WEIGHTS[name] * getattr(features, name) for name in Features.__slots__
-    )
+    seen = signals(features)
+    total = WEIGHTS["bias"] + sum(WEIGHTS[name] * value for name, value in seen.items())
     probability = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
     if probability >= ANSWERABLE:
         return Answerability(probability, None)

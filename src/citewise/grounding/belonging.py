@@ -17,11 +17,13 @@ from citewise.grounding.entailment import (
     passage_for,
     spelled_out,
 )
-from citewise.types import Question
+from citewise.types import Question, QuestionKind
 
-SURELY, BARELY, BESIDE_BEST = 0.4, 0.1, 0.35
-"""Probabilities from which a paper is told of: whatever else was found, and where it has at least
-this share of what the likeliest paper has. Narrow questions have lower ones throughout."""
+SURELY, BARELY = 0.4, 0.1
+"""Probabilities from which a paper is told of: whatever else was found, and at all."""
+BESIDE_BEST: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.35, QuestionKind.OVERVIEW: 0.2}
+"""Share of what the likeliest paper has that another must have. Narrow questions have lower
+probabilities throughout; an overview has room for what is at the edge of its matter."""
 TYPICAL_COSINE = 0.47
 """What a paper that is not embedded yet is taken to have."""
 
@@ -72,7 +74,7 @@ def chance(relevant: float, seen: Closeness) -> float:
     return 1.0 / (1.0 + math.exp(-total))
 
 
-def told_of(chances: Sequence[float]) -> list[bool]:
-    """Which papers of these chances an answer tells of; perhaps none."""
-    least = max(BARELY, BESIDE_BEST * max(chances, default=0.0))
+def told_of(chances: Sequence[float], kind: QuestionKind) -> list[bool]:
+    """Which papers of these chances a list or an overview tells of; perhaps none."""
+    least = max(BARELY, BESIDE_BEST[kind] * max(chances, default=0.0))
     return [chance >= min(SURELY, least) for chance in chances]
