@@ -98,7 +98,7 @@ SPECIFIC = 2.0
 """Words of a single paper whose rarity a question's words must have together, to be as specific as
 can be."""
 LIKELY = 0.25
-"""Probability that the likeliest paper belongs in a list, from which that is as good as an answer."""
+"""Probability from which the likeliest paper of a list is as good as an answer."""
 READ_FOR_ANSWER = 2
 """Papers that the model reads beside the question, best first."""
 _MOSTLY_UNKNOWN = 0.45
