@@ -17,14 +17,14 @@ ANSWERABLE = 0.12
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -9.34,
-    "cosine": 3.09,
-    "passage": 0.64,
-    "names": 1.65,
-    "wanted": 0.46,
-    "specific": 2.26,
-    "answered, near": 5.1,
-    "answered, covered": 1.89,
+    "bias": -9.25,
+    "cosine": 3.12,
+    "passage": 0.66,
+    "names": 1.81,
+    "wanted": 0.36,
+    "specific": 2.0,
+    "answered, near": 5.21,
+    "answered, covered": 1.85,
 }
 """Of what ``signals`` makes of the features."""
 
