@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from citewise.types import QuestionKind
 
-ANSWERABLE = 0.12
+ANSWERABLE = 0.10
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {

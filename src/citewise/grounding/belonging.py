@@ -19,9 +19,9 @@ from citewise.grounding.entailment import (
 )
 from citewise.types import Question, QuestionKind
 
-SURELY, BARELY = 0.4, 0.1
+SURELY, BARELY = 0.4, 0.08
 """Probabilities from which a paper is told of: whatever else was found, and at all."""
-BESIDE_BEST: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.35, QuestionKind.OVERVIEW: 0.2}
+BESIDE_BEST: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.25, QuestionKind.OVERVIEW: 0.15}
 """Share of what the likeliest paper has that another must have. Narrow questions have lower
 probabilities throughout; an overview has room for what is at the edge of its matter."""
 TYPICAL_COSINE = 0.47
