@@ -9,6 +9,9 @@ twice counts twice.
 The graph is written node by node with ``onnx``, in eight bits as the sentence encoder is; the
 tokenizer is the encoder's own. The same checkpoint gives the same bytes. ``--measure`` builds the
 graph in full precision as well and prints how far the two agree on held-out rows.
+
+The graph lacks the relevance branch that lists and overviews need: train_relevance.py and
+build_relevance.py go on from it.
 """
 
 from __future__ import annotations

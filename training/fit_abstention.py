@@ -265,8 +265,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", type=Path, required=True)
     parser.add_argument("--confidence", action="store_true")
-    parser.add_argument("--data", type=Path, help="folder with scifact/ and pubmedqa/")
-    parser.add_argument("--other", type=Path, help="folder of the library of another field")
+    parser.add_argument("--data", type=Path, help="folder with scifact/, pubmedqa/, arxiv/")
+    parser.add_argument("--other", type=Path, help="folder of the other libraries")
     args = parser.parse_args()
     with Library.open(args.library, create=False) as library:
         if args.confidence:

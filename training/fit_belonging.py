@@ -3,10 +3,10 @@
     python training/fit_belonging.py --data DATA --libraries FOLDER --rows ROWS.jsonl
     python training/fit_belonging.py --data DATA --libraries FOLDER
 
-``DATA`` holds ``scifact/`` and ``arxiv/``; ``FOLDER`` keeps libraries of the papers that
-written/graded.jsonl grades, made at first use. The first writes what train_relevance.py reads:
-each question beside each of its papers. The sample papers and those that SciFact's test claims are
-judged on are left out. The second fits the weights on the questions that the model was not trained
+``DATA`` holds ``scifact/`` (``qrels.tsv`` too) and ``arxiv/``; ``FOLDER`` keeps libraries of the
+papers that written/graded.jsonl grades, made at first use. The first writes what
+train_relevance.py reads: each question beside each of its papers. The sample papers and those
+that SciFact's test claims are judged on are left out. The second fits the weights on the questions that the model was not trained
 on: ridge logistic regression, in which papers graded 1 (borderline) belong by half; they are left
 out of what is measured. Each probability that is measured is from a fit that has not seen that
 quarter of the questions.
@@ -43,8 +43,8 @@ from citewise.types import Paper, QuestionKind
 
 NAMES = tuple(name for name in WEIGHTS if name != "bias")
 RIDGE = 0.5
-FOUND = 400
-"""Papers that a search gives, so that the graded ones are among them."""
+FOUND = 70
+"""Papers that a search gives, as many as each index brings up: of more, scores would be others."""
 
 
 @dataclass(frozen=True, slots=True)

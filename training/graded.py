@@ -36,6 +36,9 @@ def library_of(name: str, folder: Path, data: Path) -> Library:
             if row["_id"] in wanted:
                 kept = {"_id": row["_id"], "title": row["title"], "text": row["text"]}
                 out.write(json.dumps(kept) + "\n")
-    library = Library.open(place)
-    library.ingest(papers)
-    return library
+    # Under its name only when it is complete.
+    with Library.open(folder / f"{name}.part") as library:
+        library.ingest(papers)
+        assert len(library) == len(wanted), f"{name}: {len(library)} of {len(wanted)} papers"
+    (folder / f"{name}.part").rename(place)
+    return Library.open(place, create=False)

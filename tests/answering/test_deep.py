@@ -155,6 +155,10 @@ def test_no_paper_or_sentence_is_offered_twice(assistant: Assistant) -> None:
         found = gathered.selection.evidence
         assert [item.n for item in found] == list(range(1, len(found) + 1))
         assert len({(item.paper.id, item.ordinal) for item in found}) == len(found)
+        # Parts may ask for something else: whether a paper belongs is one thing of the whole.
+        assert len({(item.paper.id, item.belongs) for item in found}) == len(
+            {item.paper.id for item in found}
+        )
         ids = [hit.paper.id for hit in gathered.hits]
         assert len(set(ids)) == len(ids)
         assert [hit.rank for hit in gathered.hits] == list(range(1, len(ids) + 1))

@@ -124,6 +124,36 @@ def test_the_same_question_finds_the_same_evidence(
     assert select(sample_library, QUESTION) == selection
 
 
+def test_each_found_paper_of_a_list_is_judged_once_for_all_its_sentences(
+    sample_library: Library,
+) -> None:
+    chosen = select(sample_library, "Which papers use graph neural networks?")
+    assert {item.paper.id for item in chosen.evidence} <= chosen.belongs.keys()
+    for item in chosen.evidence:
+        assert item.belongs == chosen.belongs[item.paper.id]
+    best = max(chosen.evidence, key=lambda item: item.belongs)
+    worst = min(chosen.evidence, key=lambda item: item.belongs)
+    assert "graph" in best.paper.title.lower() + best.paper.abstract.lower()
+    assert best.belongs > 2 * worst.belongs
+
+
+@pytest.mark.parametrize("text", ["Which papers are there?", QUESTION, "Which opera is longest?"])
+def test_papers_are_judged_only_where_a_question_asks_for_some(
+    text: str, sample_library: Library
+) -> None:
+    chosen = select(sample_library, text)
+    assert not chosen.belongs
+    assert all(item.belongs == 1.0 for item in chosen.evidence)
+
+
+def test_a_question_of_rare_words_is_more_specific_than_one_of_common_ones(
+    sample_library: Library,
+) -> None:
+    common = select(sample_library, "Is it a good model?").features
+    rare = select(sample_library, "Does pruning shrink Kolmogorov-Arnold networks?").features
+    assert 0 <= common.specific < rare.specific <= 1
+
+
 def test_a_list_of_what_no_paper_names_is_not_answered(sample_library: Library) -> None:
     named = select(sample_library, "Which papers are about speculative decoding?")
     strange = select(sample_library, "Which papers are about sourdough?")

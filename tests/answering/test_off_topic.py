@@ -46,7 +46,7 @@ def test_a_theme_of_the_papers_is_answered(form: str, matter: str, assistant: As
     "form",
     [
         "Is there a dataset for {} agents?",
-        "Which papers are about {} inference?",
+        "Which datasets exist for {} agents?",
         "Give me an overview of {} agents.",
     ],
 )

@@ -248,6 +248,22 @@ def test_a_list_of_what_is_merely_near_says_so() -> None:
     assert "Harbor" in nothing
 
 
+def test_papers_that_are_compared_are_told_of_whether_or_not_they_belong() -> None:
+    asked = "Compare Lantern and Harbor."
+    far = {"p1": 0.01, "p2": 0.02}
+    compared = written(QuestionKind.COMPARISON, LANTERN, HARBOR, asked=asked, belong=far).text
+    assert compared == written(QuestionKind.COMPARISON, LANTERN, HARBOR, asked=asked).text
+
+
+@pytest.mark.parametrize("kind", [QuestionKind.LIST, QuestionKind.OVERVIEW])
+def test_a_sentence_that_says_little_still_leads_one_that_leans_on_it(kind: QuestionKind) -> None:
+    paper = Paper("p:6", "Glass", "We investigate caches of glass. They hold a text for a year.")
+    lead, best, *others = evidence(paper, HARBOR)
+    offered = (replace(best, n=1, score=0.95), replace(lead, n=2, score=0.5), *others)
+    told = "".join(ExtractiveBackend().write(WritingTask(Question("?", "?", kind), offered)))
+    assert "We investigate caches of glass. [2] They hold a text for a year. [1]" in told
+
+
 def test_an_overview_of_several_papers_is_grouped_by_what_they_say() -> None:
     survey = Paper("p3", "A survey of caches", "This survey covers a hundred caches for texts.")
     found = Paper("p4", "Caches forget", "We find that big caches forget what they read first.")

@@ -233,7 +233,7 @@ def gather(question: Question, parts: Sequence[str], search: Search, library: Li
     share = _ASPECT_SCORE if question.kind in WIDE else _OWN_SCORE
     hits = _merged_hits(search(question, papers), searched, share)
     whole = select_evidence(question, hits, library, most=most, most_per_paper=most_per_paper)
-    evidence = _merged(whole.evidence, searched, question, hits)
+    evidence = _merged(whole, searched, question, hits)
     selection = replace(whole, evidence=evidence)
     best = max(searched, key=lambda part: part.odds)
     if are_joined(question) and best.odds > _Part(question, hits, whole).odds:
@@ -380,11 +380,11 @@ def _merged_hits(hits: Sequence[Hit], parts: Sequence[_Part], share: float) -> t
 
 
 def _merged(
-    evidence: Sequence[Evidence], parts: Sequence[_Part], question: Question, hits: Sequence[Hit]
+    whole: Selection, parts: Sequence[_Part], question: Question, hits: Sequence[Hit]
 ) -> tuple[Evidence, ...]:
     """The whole question's evidence and each part's best, without doubles, best first."""
     ranks = {hit.paper.id: hit.rank for hit in hits}
-    merged = {(item.paper.id, item.ordinal): item for item in evidence}
+    merged = {(item.paper.id, item.ordinal): item for item in whole.evidence}
     kept: dict[tuple[str, int], Evidence] = {}
     for part in parts:
         for item in part.selection.evidence[:_KEPT_A_PART]:
@@ -393,13 +393,19 @@ def _merged(
                 continue
             known = merged.get(place)
             if question.kind in WIDE:
-                # It fits one aspect; how far it answers the question was judged for all alike.
+                # It fits one aspect; how far it answers the question was judged for all alike, and
+                # so was whether its paper belongs.
                 score = (
                     known.score if known else min((i.score for i in merged.values()), default=0.0)
                 )
             else:
                 score = max(item.score, known.score if known else 0.0)
-            kept[place] = replace(item, score=score, paper_rank=ranks[item.paper.id])
+            kept[place] = replace(
+                item,
+                score=score,
+                paper_rank=ranks[item.paper.id],
+                belongs=whole.belongs.get(item.paper.id, 1.0),
+            )
     merged.update(kept)
     ranked = sorted(merged.values(), key=lambda item: (-item.score, item.paper_rank, item.ordinal))
     return tuple(replace(item, n=n) for n, item in enumerate(ranked, 1))

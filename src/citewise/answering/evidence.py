@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
 from citewise.backends.figures import counted
 from citewise.grounding.abstention import Features
-from citewise.grounding.belonging import Closeness, chances
+from citewise.grounding.belonging import LIKELY, Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
@@ -97,8 +97,6 @@ _FUNCTION_WORDS = frozenset(
 SPECIFIC = 2.0
 """Words of a single paper whose rarity a question's words must have together, to be as specific as
 can be."""
-LIKELY = 0.25
-"""Probability from which the likeliest paper of a list is as good as an answer."""
 READ_FOR_ANSWER = 2
 """Papers that the model reads beside the question, best first."""
 _MOSTLY_UNKNOWN = 0.45
@@ -145,6 +143,9 @@ class Selection:
     features: Features
     unknown_words: tuple[str, ...]
     """Words of the question that stand in no paper of the library, as they were typed."""
+    belongs: Mapping[str, float] = field(default_factory=dict)
+    """The probability of each paper, by id, that a question for any number of papers asks for it;
+    empty for other questions and for what the papers have nothing to do with."""
     asks_nothing: bool = False
     """Whether no word of the question says what it is about ('what do the papers say?')."""
 
@@ -412,7 +413,7 @@ def _seen_of(
         title = frozenset(library.terms(hit.paper.title))
         cosines = _cosines(row.vectors, vector, len(spans))
         nearest = None if row.vectors is None else float(cosines.max(initial=0.0))
-        closeness = Closeness(nearest, terms.covered(title.union(*inside)), hit.score)
+        closeness = Closeness(nearest, terms.covered(title.union(*inside)), min(1.0, hit.score))
         found.append(Seen(hit, spans, cosines, inside, title, closeness))
     return found
 
@@ -420,12 +421,7 @@ def _seen_of(
 def _belong(
     question: Question, seen: Sequence[Seen], rows: Mapping[str, SentenceRow]
 ) -> dict[str, float]:
-    """The chance of each paper that a question for any number of them asks for it, by id.
-
-    Empty for other questions.
-    """
-    if question.kind not in WIDE:
-        return {}
+    """The chance of each paper that a question for any number of them asks for it, by id."""
     papers = [one.hit.paper for one in seen]
     found = chances(
         question,
@@ -486,7 +482,6 @@ def select_evidence(
     rows = library.sentences([hit.paper.id for hit in hits])
     seen = _seen_of(hits, rows, vector, terms, library)
     covered = {one.hit.paper.id: one.closeness.covered for one in seen}
-    belongs = _belong(question, seen, rows)
     paper_scores = _spread([hit.score for hit in hits])
     worth = {hit.paper.id: score for hit, score in zip(hits, paper_scores, strict=True)}
     scored: list[_Scored] = []
@@ -528,19 +523,6 @@ def select_evidence(
     offered = list(chosen.values())
     if several:
         offered.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
-    evidence = tuple(
-        Evidence(
-            n=n,
-            paper=hit.paper,
-            span=span,
-            score=min(1.0, max(0.0, score)),
-            ordinal=ordinal,
-            paper_rank=hit.rank,
-            covered=covered[hit.paper.id],
-            belongs=belongs.get(hit.paper.id, 1.0),
-        )
-        for n, (score, hit, ordinal, span) in enumerate(offered, 1)
-    )
     titles = [hit.paper.title for hit in hits[:5]]
     abstracts = [_own_words(hit.paper, rows) for hit in hits[:5]]
     texts = [f"{title}. {words}" for title, words in zip(titles, abstracts, strict=True)]
@@ -556,14 +538,30 @@ def select_evidence(
         answered=0.0,
     )
     with_vectors = sum(row.vectors is not None for row in rows.values())
+    belongs: dict[str, float] = {}
     if _touches_matter(question, terms, features, embedded=2 * with_vectors > len(rows)):
-        if question.kind in WIDE:
-            best = max(belongs.values(), default=0.0)
-            answered = SEVERAL_ANSWER * min(1.0, best / LIKELY)
+        # What asks for nothing in particular asks for any paper.
+        if question.kind in WIDE and terms.weights:
+            belongs = _belong(question, seen, rows)
+            likeliest = max(belongs.values(), default=0.0)
+            answered = SEVERAL_ANSWER * min(1.0, likeliest / LIKELY)
         else:
             answered = SEVERAL_ANSWER if several else _answered(question, titles, abstracts)
         features = replace(features, answered=answered)
-    return Selection(evidence, features, terms.unknown, asks_nothing=not terms.weights)
+    evidence = tuple(
+        Evidence(
+            n=n,
+            paper=hit.paper,
+            span=span,
+            score=min(1.0, max(0.0, score)),
+            ordinal=ordinal,
+            paper_rank=hit.rank,
+            covered=covered[hit.paper.id],
+            belongs=belongs.get(hit.paper.id, 1.0),
+        )
+        for n, (score, hit, ordinal, span) in enumerate(offered, 1)
+    )
+    return Selection(evidence, features, terms.unknown, belongs, not terms.weights)
 
 
 def _cosines(

@@ -16,7 +16,7 @@ from citewise.backends.base import WritingTask
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.figures import figure_for, in_bold
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
-from citewise.grounding.belonging import told_of
+from citewise.grounding.belonging import BARELY, SQUARELY, told_of
 from citewise.grounding.overlap import stem
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.types import Evidence, Message, QuestionKind, Usage, short_name
@@ -165,8 +165,6 @@ _STOPS = frozenset("a an the of in on at to for from by with and or but that whi
 NOT_SAID = "Near, though their abstracts do not say so:"
 NONE_SAYS = "No abstract says so in as many words. The nearest:"
 NONE_SQUARELY = "No paper here is squarely about that. The nearest:"
-_SQUARELY = 0.2
-"""Probability that the likeliest paper belongs, below which that is said. Chosen by eye."""
 _MOST_UNSAID = 3
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 9, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 3
@@ -304,7 +302,8 @@ def _chosen(task: WritingTask) -> _Chosen:
         kept = told_of([group[0].belongs for group in ranked], kind)
         told = [group for group, keep in zip(ranked, kept, strict=True) if keep]
         told = told or [max(ranked, key=lambda group: group[0].belongs)]
-        wider = [group for group in ranked if group[0].score >= ranked[0][0].score * _WIDER]
+        wide = ranked[0][0].score * _WIDER
+        wider = [g for g in ranked if g[0].score >= wide and g[0].belongs >= BARELY]
         return _Chosen(told[: _MOST_PAPERS[kind]], wider[: _MOST_PAPERS[kind]])
     compared = kind is QuestionKind.COMPARISON
     if not compared and (namesakes := _namesakes(ranked, task.question.standalone)):
@@ -547,14 +546,16 @@ class ExtractiveBackend:
             yield f"{DIFFERENT_FIGURES if task.rivals else DISAGREE}\n\n"
             yield from self._sections([_told_first(item, task) for item in rivals], 1, None)
             return Usage()
-        if groups and all(group[0].belongs < _SQUARELY for group in groups):
+        thing = _without(task.question.standalone) if kind is QuestionKind.LIST else frozenset()
+        squarely = any(group[0].belongs >= SQUARELY for group in groups)
+        if kind in _ANY_NUMBER and not thing and groups and not squarely:
             yield f"{NONE_SQUARELY}\n\n"
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)
         elif kind is QuestionKind.OVERVIEW and len(groups) > 1:
             few = len(groups) <= _FEW_PAPERS
             yield from self._overview(groups, _SENTENCES[kind] + few)
-        elif kind is QuestionKind.LIST and (thing := _without(task.question.standalone)):
+        elif thing:
             yield from self._list_without(chosen, thing)
         elif kind is QuestionKind.LIST and len(groups) > 1:
             yield from self._listed(groups, _SENTENCES[kind])
@@ -607,9 +608,10 @@ class ExtractiveBackend:
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
         for group in groups:
             first, *rest = _telling(group)
-            # A second sentence must add something; the first is the best there is.
-            kept = [item for item in rest if not _says_little(item.span.text)]
-            parts = list(self._sentences([first, *kept], sentences))
+            # A second sentence must add something; what does not may still lead one that leans.
+            rest.sort(key=lambda item: _says_little(item.span.text))
+            adding = sum(not _says_little(item.span.text) for item in rest)
+            parts = list(self._sentences([first, *rest], min(sentences, 1 + adding)))
             yield f"- **{group[0].paper.title}** — {' '.join(parts)}\n"
 
     @staticmethod

@@ -2,7 +2,8 @@
 
 A probability from a handful of features. The weights are a logistic regression
 fitted by training/fit_abstention.py on the dev questions, on the same questions with their papers
-left out, on off-topic ones, and on questions about papers of another field.
+left out, on written ones for figures, for several papers and about papers of another field, and on
+questions on everything else. training/ABSTENTION.md has the figures.
 """
 
 from __future__ import annotations

@@ -19,20 +19,25 @@ from citewise.grounding.entailment import (
 )
 from citewise.types import Question, QuestionKind
 
-SURELY, BARELY = 0.4, 0.08
-"""Probabilities from which a paper is told of: whatever else was found, and at all."""
-BESIDE_BEST: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.25, QuestionKind.OVERVIEW: 0.15}
+BARELY = 0.08
+"""Probability from which a paper may be told of at all."""
+SQUARELY = 0.2
+"""Probability of the likeliest paper below which an answer says that none is squarely about the
+matter. Chosen by eye."""
+LIKELY = 0.25
+"""Probability from which the likeliest paper of a list is as good as an answer."""
+BESIDE_BEST: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.33, QuestionKind.OVERVIEW: 0.15}
 """Share of what the likeliest paper has that another must have. Narrow questions have lower
 probabilities throughout; an overview has room for what is at the edge of its matter."""
 TYPICAL_COSINE = 0.47
 """What a paper that is not embedded yet is taken to have."""
 
 WEIGHTS: Mapping[str, float] = {
-    "bias": -5.39,
-    "relevant": 0.7,
-    "cosine": 3.47,
-    "covered": 0.43,
-    "standing": 3.02,
+    "bias": -4.93,
+    "relevant": 0.68,
+    "cosine": 2.88,
+    "covered": 0.38,
+    "standing": 3.41,
 }
 
 
@@ -45,7 +50,7 @@ class Closeness:
     covered: float
     """Rarity-weighted share of the question's words that the paper holds."""
     standing: float
-    """Its score in the search."""
+    """Its score in the search, without what a talk about it adds."""
 
 
 def chances(
@@ -77,4 +82,4 @@ def chance(relevant: float, seen: Closeness) -> float:
 def told_of(chances: Sequence[float], kind: QuestionKind) -> list[bool]:
     """Which papers of these chances a list or an overview tells of; perhaps none."""
     least = max(BARELY, BESIDE_BEST[kind] * max(chances, default=0.0))
-    return [chance >= min(SURELY, least) for chance in chances]
+    return [chance >= least for chance in chances]

@@ -334,7 +334,7 @@ class Retriever:
         found: dict[str, _Found] = {}
         if vector is None:
             return found
-        for passage_id, paper_id, cosine in self._vectors.search(vector, 2 * depth, allowed):
+        for passage_id, paper_id, cosine in self._vectors.search(vector, 3 * depth // 2, allowed):
             if paper_id not in found and len(found) < depth:
                 found[paper_id] = _Found(len(found) + 1, cosine, passage_id)
         return found
