@@ -4,12 +4,13 @@
     python training/fit_belonging.py --data DATA --libraries FOLDER
 
 ``DATA`` holds ``scifact/`` (``qrels.tsv`` too) and ``arxiv/``; ``FOLDER`` keeps libraries of the
-papers that written/graded.jsonl grades, made at first use. The first writes what
-train_relevance.py reads: each question beside each of its papers. The sample papers and those
-that SciFact's test claims are judged on are left out. The second fits the weights on the questions that the model was not trained
-on: ridge logistic regression, in which papers graded 1 (borderline) belong by half; they are left
-out of what is measured. Each probability that is measured is from a fit that has not seen that
-quarter of the questions.
+papers that written/graded.jsonl grades, made at first use.
+
+The first writes what train_relevance.py reads: each question beside each of its papers. The sample
+papers and those that SciFact's test claims are judged on are left out. The second fits the weights
+on the questions that the model was not trained on: ridge logistic regression, in which papers
+graded 1 (borderline) belong by half; they are left out of what is measured. Each probability that
+is measured is from a fit that has not seen that quarter of the questions.
 """
 
 from __future__ import annotations

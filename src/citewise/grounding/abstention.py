@@ -18,14 +18,14 @@ ANSWERABLE = 0.10
 """Probability from which an answer is attempted."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -9.25,
-    "cosine": 3.12,
-    "passage": 0.66,
+    "bias": -9.41,
+    "cosine": 3.1,
+    "passage": 0.75,
     "names": 1.81,
-    "wanted": 0.36,
-    "specific": 2.0,
-    "answered, near": 5.21,
-    "answered, covered": 1.85,
+    "wanted": 0.51,
+    "specific": 1.99,
+    "answered, near": 5.11,
+    "answered, covered": 1.92,
 }
 """Of what ``signals`` makes of the features."""
 
