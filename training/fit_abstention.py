@@ -36,10 +36,11 @@ from pathlib import Path
 import numpy as np
 from fit_checker import records
 from graded import COLLECTIONS, graded_questions, library_of
-from logistic import Floats, auroc, fit
+from logistic import Floats, fit
 
 from citewise import Assistant, Filters, Library
 from citewise.evaluation.datasets import Question, load
+from citewise.evaluation.measures import auroc
 from citewise.evaluation.runner import run_questions
 from citewise.grounding.abstention import WEIGHTS, Features, answerability, signals
 from citewise.types import QuestionKind
@@ -287,7 +288,7 @@ def main() -> None:
         others = parts != part
         b = fit(x[others], y[others], w[others])
         unseen[~others] = 1 / (1 + np.exp(-(b[0] + x[~others] @ b[1:])))
-    print(f"{len(found)} examples; AUROC on unseen questions {auroc(unseen, y):.3f}")
+    print(f"{len(found)} examples; AUROC on unseen questions {auroc(unseen, y == 1):.3f}")
     kinds: dict[str, list[float]] = defaultdict(list)
     for example, probability in zip(found, unseen, strict=True):
         kind = example.kind

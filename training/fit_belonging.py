@@ -25,20 +25,16 @@ from typing import Any
 
 import numpy as np
 from graded import COLLECTIONS, graded_questions, library_of
-from logistic import auroc, fit
+from logistic import fit
 from names import HELD_OUT
 from numpy.typing import NDArray
 
 from citewise import Library
 from citewise.answering.evidence import seen_of
 from citewise.answering.question import matter_of, understand
-from citewise.grounding.belonging import WEIGHTS, told_of
-from citewise.grounding.entailment import (
-    MATTER_CHARACTERS,
-    entailment_model,
-    passage_for,
-    spelled_out,
-)
+from citewise.evaluation.measures import auroc
+from citewise.grounding.belonging import WEIGHTS, pairs_for, told_of
+from citewise.grounding.entailment import entailment_model
 from citewise.sample import sample_folder
 from citewise.types import Paper, QuestionKind
 
@@ -82,13 +78,12 @@ def write_rows(out: Path, folder: Path, data: Path) -> None:
                 for row in graded_questions():
                     if row["library"] != name:
                         continue
-                    asked = spelled_out(row["question"])
-                    for paper, grade in graded(row, library):
-                        if unwanted(name, paper):
-                            continue
-                        about = passage_for(asked, paper.title, paper.abstract, MATTER_CHARACTERS)
-                        one = {"id": row["id"], "text": asked, "evidence": about}
-                        lines.write(json.dumps(one | {"grade": grade}) + "\n")
+                    kept = [one for one in graded(row, library) if not unwanted(name, one[0])]
+                    papers = [(paper.title, paper.abstract) for paper, _ in kept]
+                    pairs = pairs_for(row["question"], papers)
+                    for (asked, about), (_, grade) in zip(pairs, kept, strict=True):
+                        one = {"id": row["id"], "text": asked, "evidence": about, "grade": grade}
+                        lines.write(json.dumps(one) + "\n")
 
 
 def graded(row: dict[str, Any], library: Library) -> list[tuple[Paper, int]]:
@@ -110,13 +105,8 @@ def judged(folder: Path, data: Path) -> list[Judged]:
                 hits = library.find(matter_of(question), FOUND, question.filters).hits
                 grades = {paper.id: grade for paper, grade in graded(row, library)}
                 kept = [hit for hit in hits if hit.paper.id in grades]
-                asked = spelled_out(question.standalone)
-                odds = entailment_model().belong(
-                    [
-                        (asked, passage_for(asked, p.title, p.abstract, MATTER_CHARACTERS))
-                        for p in (hit.paper for hit in kept)
-                    ]
-                )
+                papers = [(hit.paper.title, hit.paper.abstract) for hit in kept]
+                odds = entailment_model().belong(pairs_for(question.standalone, papers))
                 for one, relevant in zip(seen_of(question, kept, library), odds, strict=True):
                     near = one.closeness
                     values = (relevant, near.cosine or 0.0, near.covered, near.standing)
@@ -164,7 +154,7 @@ def main() -> None:
         for name in names:
             rule[ids == name] = told_of(unseen[ids == name].tolist(), QuestionKind.LIST)
         print(
-            f"{title:>24}: AUROC {auroc(unseen[clear], (grades[clear] == 2) * 1.0):.3f}, mean F1"
+            f"{title:>24}: AUROC {auroc(unseen[clear], grades[clear] == 2):.3f}, mean F1"
             f" {best[0]:.3f} from {best[1]:.2f} on, by the rule {mean_f1(rule, grades, ids):.3f}"
         )
     b = fit(x, y, ones, RIDGE)

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from citewise.evaluation.measures import auroc
 from citewise.grounding.checker import (
     PARAMETERS,
     Parameters,
@@ -304,19 +305,6 @@ def _plain_sentences(text: str) -> list[str]:
 
 
 # --------------------------------------------------------------------------------- measurements
-
-
-def auroc(scores: Array, labels: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve by ranks, ties shared (Mann and Whitney 1947)."""
-    order = np.argsort(scores, kind="stable")
-    ranks = np.empty(len(scores))
-    ranks[order] = np.arange(1, len(scores) + 1)
-    values, inverse = np.unique(scores, return_inverse=True)
-    sums = np.bincount(inverse, weights=ranks, minlength=len(values))
-    ranks = (sums / np.bincount(inverse, minlength=len(values)))[inverse]
-    positive = int(labels.sum())
-    negative = len(labels) - positive
-    return float((ranks[labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def balanced(predicted: NDArray[np.bool_], labels: NDArray[np.bool_]) -> float:

@@ -1,4 +1,4 @@
-"""Weighted logistic regression with a ridge, and what a score is worth."""
+"""Weighted logistic regression with a ridge."""
 
 from __future__ import annotations
 
@@ -21,11 +21,3 @@ def fit(x: Floats, y: Floats, weights: Floats, strength: float = RIDGE) -> Float
         hessian = (z.T * (weights * p * (1 - p))) @ z + ridge
         b = b - np.linalg.solve(hessian, gradient)
     return b
-
-
-def auroc(scores: Floats, labels: Floats) -> float:
-    """Chance that what is labelled 1 scores above what is labelled 0."""
-    ranks = np.argsort(np.argsort(scores)) + 1
-    positives = labels.sum()
-    total = ranks[labels == 1].sum() - positives * (positives + 1) / 2
-    return float(total / (positives * (len(labels) - positives)))

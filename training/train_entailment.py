@@ -24,6 +24,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -179,20 +180,42 @@ def examples(
     return made
 
 
-def batches(pool: Sequence[Example], size: int, rng: random.Random) -> Iterator[list[Example]]:
-    """Endless batches of examples of similar length, each example once an epoch."""
+class Pair(Protocol):
+    """Token ids of a text and of what stands beside it."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """Those of both, special ones too."""
+        ...
+
+    @property
+    def second(self) -> int:
+        """Where the second begins."""
+        ...
+
+
+_Pair = TypeVar("_Pair", bound=Pair)
+
+
+def batches(
+    pool: Sequence[_Pair], size: int, rng: random.Random, ahead: int = 40
+) -> Iterator[list[_Pair]]:
+    """Endless batches of pairs of similar length, each pair once an epoch.
+
+    ``ahead``: batches' worth of pairs that are sorted by length together.
+    """
     while True:
         order = list(pool)
         rng.shuffle(order)
         made = []
-        for start in range(0, len(order), size * 40):
-            chunk = sorted(order[start : start + size * 40], key=lambda e: len(e.ids))
+        for start in range(0, len(order), size * ahead):
+            chunk = sorted(order[start : start + size * ahead], key=lambda e: len(e.ids))
             made += [chunk[at : at + size] for at in range(0, len(chunk), size)]
         rng.shuffle(made)
         yield from made
 
 
-def tensors(batch: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
+def tensors(batch: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
     """Ids, types and mask of a batch, padded to its longest."""
     longest = max(len(e.ids) for e in batch)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)

@@ -17,7 +17,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,21 @@ from onnx import numpy_helper
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
-from train_entailment import ANSWERED, LAYERS, LONGEST, LONGEST_TEXT, WIDTH, CrossEncoder, auroc
+from train_entailment import (
+    ANSWERED,
+    LAYERS,
+    LONGEST,
+    LONGEST_TEXT,
+    WIDTH,
+    CrossEncoder,
+    auroc,
+    batches,
+    tensors,
+)
 
 MODELS = ROOT / "src" / "citewise" / "models"
 SEED = 5
-BATCH, EPOCHS, RATE = 32, 1.25, 1e-4
+BATCH, AHEAD, EPOCHS, RATE = 32, 20, 1.25, 1e-4
 SMOOTHING = 0.02
 """How far the wanted probabilities stay away from 0 and 1."""
 
@@ -121,15 +131,9 @@ def run_lower(model: CrossEncoder, rows: Sequence[Row]) -> None:
     ordered = sorted(rows, key=lambda row: len(row.ids))
     for begin in range(0, len(ordered), BATCH):
         batch = ordered[begin : begin + BATCH]
-        longest = max(len(row.ids) for row in batch)
-        ids = torch.zeros(len(batch), longest, dtype=torch.long)
-        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
-        for at, row in enumerate(batch):
-            ids[at, : len(row.ids)] = torch.tensor(row.ids)
-            types[at, row.second : len(row.ids)] = 1
-            mask[at, : len(row.ids)] = 1
+        ids, types, mask = tensors(batch)
         with torch.no_grad():
-            hidden = model.words(ids) + model.places.weight[:longest] + model.types(types)
+            hidden = model.words(ids) + model.places.weight[: ids.shape[1]] + model.types(types)
             hidden = model.norm(hidden)
             for layer in model.layers[:RELEVANCE_BEGINS]:
                 hidden = layer(hidden, added(mask))
@@ -149,19 +153,6 @@ def upper(model: CrossEncoder, batch: Sequence[Row]) -> Tensor:
         hidden = layer(hidden, added(mask))
     found: Tensor = model.head(torch.tanh(model.pool(hidden[:, 0])))[:, -1]
     return found
-
-
-def batches(rows: Sequence[Row], rng: random.Random) -> Iterator[list[Row]]:
-    """Endless batches of rows of similar length, each row once an epoch."""
-    while True:
-        order = list(rows)
-        rng.shuffle(order)
-        made = []
-        for begin in range(0, len(order), BATCH * 20):
-            chunk = sorted(order[begin : begin + BATCH * 20], key=lambda row: len(row.ids))
-            made += [chunk[at : at + BATCH] for at in range(0, len(chunk), BATCH)]
-        rng.shuffle(made)
-        yield from made
 
 
 def measured(model: CrossEncoder, held: Sequence[Row]) -> float:
@@ -201,7 +192,7 @@ def main() -> None:
     optimiser = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
     steps, started, shown = int(EPOCHS * len(pool) / BATCH), time.monotonic(), time.monotonic()
     print(f"{len(pool)} rows, {len(held)} held out, {steps} steps; {measured(model, held):.4f}")
-    for step, batch in enumerate(batches(pool, rng), 1):
+    for step, batch in enumerate(batches(pool, BATCH, rng, AHEAD), 1):
         if step > steps:
             break
         optimiser.param_groups[0]["lr"] = RATE * min(1, step / (0.06 * steps)) * (1 - step / steps)

@@ -60,10 +60,14 @@ def chances(
 
     ``papers``: title and abstract of each. Raises ModelFileError when the model is damaged.
     """
-    asked = spelled_out(question.standalone)
-    pairs = [(asked, passage_for(asked, *paper, limit=MATTER_CHARACTERS)) for paper in papers]
-    odds = entailment_model().belong(pairs)
+    odds = entailment_model().belong(pairs_for(question.standalone, papers))
     return [chance(*pair) for pair in zip(odds, seen, strict=True)]
+
+
+def pairs_for(question: str, papers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What the model reads of a question beside title and abstract of papers, in training too."""
+    asked = spelled_out(question)
+    return [(asked, passage_for(asked, *paper, limit=MATTER_CHARACTERS)) for paper in papers]
 
 
 def chance(relevant: float, seen: Closeness) -> float:
