@@ -96,7 +96,7 @@ def test_neither_sees_what_the_other_asks(both: tuple[Room, Room], served: str) 
     assert conversation(bob) != hers
     assert "secret" not in bob.page.content()
     # while Ada still has it after a reload, alone and unchanged
-    ada.page.reload()
+    ada.reload()
     assert "secret project" in ada.sees("#cw-current .cw-turn").inner_text()
     assert ada.page.locator(".cw-conv").count() == 1
     assert ada.page.locator(".cw-turn").count() == 1
@@ -110,7 +110,7 @@ def test_one_narrows_the_search_and_the_other_searches_all(both: tuple[Room, Roo
     ada.page.fill("#cw-since input, #cw-since textarea", "2025-04")
     ada.page.press("#cw-since input, #cw-since textarea", "Enter")
     ada.sees(".cw-filter")
-    bob.page.reload()
+    bob.reload()
     bob.page.click("#cw-new")
     bob.sees(".cw-welcome")
     assert bob.page.locator(".cw-filter").count() == 0
@@ -131,7 +131,7 @@ def test_what_becomes_of_ones_files_is_told_to_nobody_else(
     ada.page.set_input_files("#cw-files", str(dropped))
     assert "1 rejected" in ada.sees(".cw-job.cw-done").inner_text()
     # the papers are everybody's, the report is hers
-    bob.page.reload()
+    bob.reload()
     bob.page.wait_for_function("document.querySelectorAll('.cw-row').length === 4", timeout=WAIT)
     assert bob.page.locator(".cw-job").count() == 0
     assert FILE not in bob.page.content()
@@ -145,7 +145,7 @@ def test_what_becomes_of_ones_files_is_told_to_nobody_else(
     )
     bob.page.locator(".cw-row-open").first.click()
     bob.sees(".cw-reading")
-    ada.page.reload()
+    ada.reload()
     assert FILE in ada.sees(".cw-job.cw-done").inner_text()
     # nor begin or fill a lot of hers whose word he knows
     hers, his = ada.page.context.request, bob.page.context.request

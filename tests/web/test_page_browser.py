@@ -229,7 +229,7 @@ def test_a_reload_keeps_the_conversation(room: Room, open_room: Any, address: st
     room.ask("Which papers make decoding faster, said Ämilie?")
     room.ask("And which need no training?")
     kept = parse_qs(urlsplit(room.page.url).query)["c"]
-    room.page.reload()
+    room.reload()
     room.sees("#cw-past .cw-turn")
     assert parse_qs(urlsplit(room.page.url).query)["c"] == kept
     assert room.page.inner_text("#cw-current h2") == "And which need no training?"
@@ -262,7 +262,7 @@ def test_a_reload_keeps_the_conversation(room: Room, open_room: Any, address: st
     other.page.click(".cw-manage .cw-danger")
     other.sees(".cw-welcome")
     assert urlsplit(other.page.url).query == ""
-    room.page.reload()
+    room.reload()
     assert "no such conversation" in room.sees("#cw-current .cw-error").inner_text()
 
 
@@ -343,7 +343,7 @@ def test_an_answer_is_exported_judged_and_asked_anew(
     room.ask("First, better?")
     assert room.page.locator(".cw-turn").count() == 1
     assert script.histories[-1] == ()
-    room.page.reload()
+    room.reload()
     room.sees("#cw-current .cw-foot")
     assert room.page.inner_text("#cw-talk h2") == "First, better?"
 
@@ -380,7 +380,7 @@ def test_light_and_dark_follow_the_system_and_the_switch(open_room: Any, address
     room.page.click(".cw-theme")
     light = room.page.evaluate(ground)
     assert sum(map(int, re.findall(r"\d+", light))) > 600 > sum(map(int, re.findall(r"\d+", dark)))
-    room.page.reload()
+    room.reload()
     room.page.wait_for_selector(".cw-welcome", timeout=WAIT)
     room.page.wait_for_function(f"{ground} === {json.dumps(light)}", timeout=WAIT)
 
