@@ -237,7 +237,20 @@ def test_a_run_is_in_the_format_of_trec(sample_library: Library, tmp_path: Path)
         assert [row[3] for row in mine] == [str(rank) for rank in range(1, 8)]
         scores = [float(row[4]) for row in mine]
         assert scores == sorted(scores, reverse=True)
-        assert [row[2] for row in mine] == [h.paper.id for h in sample_library.search(query, k=7)]
+        deep = sample_library.search(query, k=7, effort="deep")
+        assert [row[2] for row in mine] == [hit.paper.id for hit in deep]
+
+
+def test_a_run_can_be_of_searches_as_they_are(sample_library: Library, tmp_path: Path) -> None:
+    text = "which models plan ahead in games"
+    queries = write(tmp_path / "queries.jsonl", {"_id": "1", "text": text})
+    found = {}
+    for effort in ("normal", "deep"):
+        run = tmp_path / effort
+        search_batch(sample_library, queries, run, k=20, effort=effort)
+        found[effort] = [row.split(" ")[2] for row in run.read_text("utf-8").splitlines()]
+    assert found["normal"] == [hit.paper.id for hit in sample_library.search(text, k=20)]
+    assert found["normal"] != found["deep"]
 
 
 def test_a_run_of_no_papers_is_refused_before_the_old_one_is_lost(

@@ -221,6 +221,17 @@ def test_search_ranks_papers_for_people_and_programs(cite: Cite) -> None:
         assert hit["paper"]["title"] in said.out
 
 
+def test_a_deep_search_says_what_reading_the_papers_made_of_them(cite: Cite) -> None:
+    words = ("search", "draft tokens ahead to decode faster", "-v", "-k", "3")
+    assert "read beside the query" not in cite(*words).out
+    assert cite(*words, "--effort", "deep").out.count("read beside the query: log-odds") == 3
+    assert cite(*words, "--effort", "deeper").status == 2
+    one = cite(*words, "--json").json["hits"][0]["paper"]["id"]
+    refused = cite("search", "--like", one, "--effort", "deep")
+    assert refused.status == 2
+    assert "--like has none" in refused.err
+
+
 def test_filters_hold_in_search_ask_and_list(cite: Cite) -> None:
     hits = cite("search", "language models", "--since", "2024", "--json").json["hits"]
     assert hits

@@ -168,11 +168,10 @@ def layers(
     *,
     out: str,
     first_only: bool = False,
-    begin: int = 0,
     count: int = LAYERS,
     prefix: str = "encoder",
 ) -> str:
-    """Adds the blocks from ``begin`` to ``count``; returns the last hidden state, named ``out``.
+    """Adds ``count`` blocks; returns the last hidden state, named ``out``.
 
     With ``first_only`` the last block goes on with the first token alone, for a head that reads no
     other. ``prefix`` is what the names of the weights begin with.
@@ -182,7 +181,7 @@ def layers(
         biased = graph.node("Add", [value, graph.constant(bias, weights[bias])])
         return graph.node("Add", [biased, earlier])
 
-    for layer in range(begin, count):
+    for layer in range(count):
         at = f"{prefix}.layer.{layer}."
         last = layer == count - 1
         parts = [at + f"attention.self.{part}" for part in ("query", "key", "value")]
@@ -277,18 +276,18 @@ def build(
 
 
 def layer_names(
-    state: Mapping[str, Array], count: int = LAYERS, *, begin: int = 0, prefix: str = "encoder"
+    state: Mapping[str, Array], count: int = LAYERS, *, prefix: str = "encoder"
 ) -> dict[str, Array]:
-    """A checkpoint's layers from ``begin`` to ``count`` under the published model's names.
+    """A checkpoint's layers under the published model's names.
 
     Checkpoints are those of ``train_entailment.py``, ``train_query.py`` and
     ``train_relevance.py``; the last has no embeddings. ``prefix``: as in ``layers``.
     """
     named = {}
     for end in ("weight", "bias"):
-        if not begin:
+        if f"norm.{end}" in state:
             named[f"embeddings.LayerNorm.{end}"] = state[f"norm.{end}"]
-        for layer in range(begin, count):
+        for layer in range(count):
             at = f"{prefix}.layer.{layer}."
             thirds = np.split(state[f"layers.{layer}.qkv.{end}"], 3)
             for part, value in zip(("query", "key", "value"), thirds, strict=True):

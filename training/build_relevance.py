@@ -3,10 +3,10 @@
     pip install onnx safetensors numpy onnxruntime tokenizers
     python training/build_relevance.py CHECKPOINT.safetensors
 
-``CHECKPOINT`` is one of train_relevance.py: the upper layers, which go on from where the lower
-layers of the entailment model end, and a head of one output, ``relevant``. All else of the graph
-stays as it is, so that its ``logits`` are the same to the last bit; a branch that it has already is
-replaced. The same checkpoint gives the same bytes.
+``CHECKPOINT`` is one of train_relevance.py: layers that begin, as those of the entailment model,
+with its word embeddings, and a head of one output, ``relevant``. All else of the graph stays as it
+is, so that its ``logits`` are the same to the last bit; a branch that it has already is replaced.
+The same checkpoint gives the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 import onnx
 import safetensors.numpy
 from build_encoder import ROOT, Array, Graph, layer_names, layers
-from names import RELEVANCE_BEGINS
 from onnx import TensorProto, helper
 
 PREFIX = "relevance"
@@ -35,10 +34,10 @@ def without_branch(graph: onnx.GraphProto) -> tuple[list[Any], list[Any]]:
     return list(graph.node)[: logits + 1], weights
 
 
-def input_of(layer: int, nodes: Sequence[Any]) -> str:
-    """The name of what goes into a layer of the entailment model."""
+def embeddings_of(nodes: Sequence[Any]) -> str:
+    """The name of what goes into the first layer of the entailment model."""
     made = {output: node for node in nodes for output in node.output}
-    product = next(node for node in nodes if f"encoder.layer.{layer}.qkv.q" in node.input)
+    product = next(node for node in nodes if "encoder.layer.0.qkv.q" in node.input)
     # Backwards over the rounding to eight bits: QuantizeLinear of a Mul of the value and a factor.
     return str(made[made[product.input[0]].input[0]].input[0])
 
@@ -48,12 +47,11 @@ def grafted(model: onnx.ModelProto, state: Mapping[str, Array]) -> bytes:
     graph = Graph("tokens", *without_branch(model.graph))
     hidden = layers(
         graph,
-        layer_names(state, begin=RELEVANCE_BEGINS, prefix=PREFIX),
-        input_of(RELEVANCE_BEGINS, graph.nodes),
+        layer_names(state, prefix=PREFIX),
+        embeddings_of(graph.nodes),
         next(node.output[0] for node in graph.nodes if "attention_mask" in node.input),
         out="",
         first_only=True,
-        begin=RELEVANCE_BEGINS,
         prefix=PREFIX,
     )
     first = graph.node("Squeeze", [hidden, "second"])

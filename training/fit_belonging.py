@@ -1,42 +1,33 @@
 """Fits citewise.grounding.belonging: which found papers a question for several asks for.
 
-    python training/fit_belonging.py --data DATA --libraries FOLDER --rows ROWS.jsonl
     python training/fit_belonging.py --data DATA --libraries FOLDER
 
 ``DATA`` holds ``scifact/`` (``qrels.tsv`` too) and ``arxiv/``; ``FOLDER`` keeps libraries of the
 papers that written/graded.jsonl grades, made at first use.
 
-The first writes what train_relevance.py reads: each question beside each of its papers. The sample
-papers and those that SciFact's test claims are judged on are left out. The second fits the weights
-on the questions that the model was not trained on: ridge logistic regression, in which papers
-graded 1 (borderline) belong by half; they are left out of what is measured. Each probability that
-is measured is from a fit that has not seen that quarter of the questions.
+Fits the weights on the questions that the model was not trained on: ridge logistic regression, in
+which papers graded 1 (borderline) belong by half; they are left out of what is measured. Each
+probability that is measured is from a fit that has not seen that quarter of the questions.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from graded import COLLECTIONS, graded_questions, library_of
+from graded import COLLECTIONS, graded, graded_questions, library_of
 from logistic import fit
 from names import HELD_OUT
 from numpy.typing import NDArray
 
-from citewise import Library
 from citewise.answering.evidence import seen_of
 from citewise.answering.question import matter_of, understand
 from citewise.evaluation.measures import auroc
 from citewise.grounding.belonging import WEIGHTS, pairs_for, told_of
 from citewise.grounding.entailment import entailment_model
-from citewise.sample import sample_folder
-from citewise.types import Paper, QuestionKind
+from citewise.types import QuestionKind
 
 NAMES = tuple(name for name in WEIGHTS if name != "bias")
 RIDGE = 0.5
@@ -52,45 +43,6 @@ class Judged:
     grade: int
     seen: tuple[float, ...]
     """In the order of NAMES."""
-
-
-def left_out(data: Path) -> Callable[[str, Paper], bool]:
-    """Whether a paper must not be trained on: a sample paper, or one of SciFact's test claims."""
-    lines = (data / "scifact" / "qrels.tsv").read_text("utf-8").splitlines()[1:]
-    judged = {line.split("\t")[1] for line in lines}
-    samples = _letters(" ".join(p.read_text("utf-8") for p in sample_folder().glob("*")))
-    return lambda name, paper: (
-        (name == "scifact" and paper.id.rsplit(":", 1)[-1] in judged)
-        or _letters(paper.title) in samples
-    )
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"\W+", "", text).lower()
-
-
-def write_rows(out: Path, folder: Path, data: Path) -> None:
-    """What train_relevance.py reads."""
-    unwanted = left_out(data)
-    with out.open("w", encoding="utf-8") as lines:
-        for name in COLLECTIONS:
-            with library_of(name, folder, data) as library:
-                for row in graded_questions():
-                    if row["library"] != name:
-                        continue
-                    kept = [one for one in graded(row, library) if not unwanted(name, one[0])]
-                    papers = [(paper.title, paper.abstract) for paper, _ in kept]
-                    pairs = pairs_for(row["question"], papers)
-                    for (asked, about), (_, grade) in zip(pairs, kept, strict=True):
-                        one = {"id": row["id"], "text": asked, "evidence": about, "grade": grade}
-                        lines.write(json.dumps(one) + "\n")
-
-
-def graded(row: dict[str, Any], library: Library) -> list[tuple[Paper, int]]:
-    """The papers of a question with their grades."""
-    papers = library.papers_by_id(row["papers"])
-    pairs = zip(row["papers"], row["grades"], strict=True)
-    return [(papers[name], int(grade)) for name, grade in pairs if name in papers]
 
 
 def judged(folder: Path, data: Path) -> list[Judged]:
@@ -126,15 +78,11 @@ def mean_f1(shown: NDArray[np.bool_], grades: NDArray[np.int_], ids: NDArray[np.
 
 
 def main() -> None:
-    """Write rows, or fit, and print what the fit is worth on questions it has not seen."""
+    """Fit, and print what the fit is worth on questions it has not seen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--libraries", type=Path, required=True)
-    parser.add_argument("--rows", type=Path)
     args = parser.parse_args()
-    if args.rows:
-        write_rows(args.rows, args.libraries, args.data)
-        return
     found = judged(args.libraries, args.data)
     x = np.array([one.seen for one in found])
     grades = np.array([one.grade for one in found])

@@ -1,21 +1,31 @@
-"""The graded questions of written/graded.jsonl, and libraries of the papers that they grade."""
+"""The questions and queries that papers were graded for, and libraries of those papers."""
 
 from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from citewise import Library
+from citewise.types import Paper
 
 GRADED = Path(__file__).parent / "written" / "graded.jsonl"
+QUERIES = GRADED.with_name("queries.jsonl")
 COLLECTIONS = ("arxiv", "small", "scifact")
 
 
-def graded_questions() -> list[dict[str, Any]]:
-    """The graded questions, each with the collection of its papers."""
-    return [json.loads(line) for line in GRADED.read_text("utf-8").splitlines()]
+def graded_questions(file: Path = GRADED) -> list[dict[str, Any]]:
+    """The graded questions of a file, each with the collection of its papers."""
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def graded(row: Mapping[str, Any], library: Library) -> list[tuple[Paper, int]]:
+    """The papers of a graded question with their grades."""
+    papers = library.papers_by_id(row["papers"])
+    pairs = zip(row["papers"], row["grades"], strict=True)
+    return [(papers[name], int(grade)) for name, grade in pairs if name in papers]
 
 
 def library_of(name: str, folder: Path, data: Path) -> Library:
@@ -36,9 +46,19 @@ def library_of(name: str, folder: Path, data: Path) -> Library:
             if row["_id"] in wanted:
                 kept = {"_id": row["_id"], "title": row["title"], "text": row["text"]}
                 out.write(json.dumps(kept) + "\n")
-    # Under its name only when it is complete.
-    with Library.open(folder / f"{name}.part") as library:
+
+    def fill(library: Library) -> None:
         library.ingest(papers)
         assert len(library) == len(wanted), f"{name}: {len(library)} of {len(wanted)} papers"
-    (folder / f"{name}.part").rename(place)
+
+    return filled(place, fill)
+
+
+def filled(place: Path, fill: Callable[[Library], object]) -> Library:
+    """The library at a place, filled at first use; under its name only when it is complete."""
+    if not place.exists():
+        part = place.with_name(f"{place.name}.part")
+        with Library.open(part) as library:
+            fill(library)
+        part.rename(place)
     return Library.open(place, create=False)

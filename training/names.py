@@ -11,8 +11,9 @@ PARTS = (
 )
 """Ours and theirs; a checkpoint's ``qkv`` is their query, key and value one after the other."""
 
-RELEVANCE_BEGINS = 3
-"""The first layer that the relevance branch has for itself; those before are the entailment
-model's."""
-HELD_OUT = ("h3-", "h6-", "h7-", "ha-")
-"""What the graded questions begin with that the branch is not trained on."""
+KEPT_BACK = {"kept": 0, "w8": 120}
+"""Lines of files of written/ from which on no model is trained: others are measured with them."""
+KEPT = "kept-"
+"""What queries begin with that relevance_rows.py keeps for measuring."""
+HELD_OUT = ("h3-", "h6-", "h7-", "ha-", "kk-", "kl-", "km-", "kp-", "kr-", "ks-", "kt-", KEPT)
+"""What queries begin with that the relevance branch is not trained on."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from names import KEPT_BACK
 from numpy.typing import NDArray
 from texts import said
 
@@ -96,8 +97,6 @@ FORMS = (
     "{a}",
 )
 """In which people ask; ``a``, ``b`` and ``c`` are matters of papers drawn at random."""
-KEPT_BACK = {"kept": 0, "w8": 120}
-"""Lines of these files from which on no model of ours is trained: others are measured with them."""
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_NO_TEXTS = ("id", "paper", "papers", "kind", "writer", "source")
+_NO_TEXTS = ("id", "paper", "papers", "kind", "writer", "source", "grades")
 """Fields of a record that hold no sentence."""
 
 

@@ -1,14 +1,13 @@
-"""Train the relevance branch of the entailment model: does a question for papers ask for this one?
+"""Train the relevance branch of the entailment model: does a query ask for this paper?
 
     pip install torch onnx safetensors tokenizers numpy
-    python training/train_relevance.py ROWS.jsonl --out CHECKPOINT
+    python training/train_relevance.py ROWS --out CHECKPOINT [--begin CHECKPOINT] [--mix graded=1]
 
-``ROWS`` is written by fit_belonging.py --rows: a question beside title and nearest sentences of a
-paper, with the grade that the paper was given, 0 to 2. The lower layers of the shipped entailment
-model stay as they are and are run once; the upper ones are trained as a copy of their own, with a
-head of one output. It begins with the weights and the head of ``answered``, taken out of the
-eight-bit graph. Questions of HELD_OUT are not trained on. The same rows give the same steps.
-PyTorch is needed here only.
+``ROWS`` is the folder of relevance_rows.py. Word embeddings stay those of the shipped entailment
+model; the six layers are trained as a copy of their own, with a head of one output. They begin
+with its weights, taken out of the eight-bit graph, and its head for ``answered``, or with those of
+another checkpoint of this script. What begins like HELD_OUT is measured and not trained on. The
+same rows give the same steps. PyTorch is needed here only.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import onnx
 import safetensors.torch
 import torch
 from build_encoder import ROOT
-from names import HELD_OUT, RELEVANCE_BEGINS
+from names import HELD_OUT
 from onnx import numpy_helper
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -37,7 +36,6 @@ from train_entailment import (
     LAYERS,
     LONGEST,
     LONGEST_TEXT,
-    WIDTH,
     CrossEncoder,
     auroc,
     batches,
@@ -46,28 +44,30 @@ from train_entailment import (
 
 MODELS = ROOT / "src" / "citewise" / "models"
 SEED = 5
-BATCH, AHEAD, EPOCHS, RATE = 32, 20, 1.25, 1e-4
+BATCH, AHEAD, RATE = 32, 20, 1e-4
+MIX = {"scifact": 2.0, "written": 0.6, "queries": 2.0, "graded": 1.0}
+"""How often each row of a file is trained on, by the file's name; below 1, a share of its rows."""
 SMOOTHING = 0.02
 """How far the wanted probabilities stay away from 0 and 1."""
+MEASURED = 60
+"""Queries of each file that are measured on the way."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A question beside a paper."""
+    """A query beside a paper."""
 
-    ids: list[int]
+    ids: tuple[int, ...]
     second: int
     """Where the paper begins."""
     grade: int
-    question: str
-    hidden: Tensor | None = None
-    """What comes out of the lower layers, in 16 bits, shape (tokens, 384)."""
+    query: str
 
 
 def shipped() -> CrossEncoder:
     """The shipped entailment model, its weights as they are in eight bits.
 
-    Its fifth output begins as ``answered``.
+    Its fifth output, which is what is trained, begins as ``answered``.
     """
     model = onnx.load(MODELS / "entailment" / "model.onnx")
     found = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
@@ -116,62 +116,55 @@ def read(path: Path) -> list[Row]:
     rows = []
     for row, ours, theirs in zip(found, texts, papers, strict=True):
         first = [101, *ours.ids[:LONGEST_TEXT], 102]
-        ids = [*first, *theirs.ids[: LONGEST - len(first) - 1], 102]
+        ids = (*first, *theirs.ids[: LONGEST - len(first) - 1], 102)
         rows.append(Row(ids, len(first), row["grade"], row["id"]))
     return rows
 
 
-def added(mask: Tensor) -> Tensor:
-    """What is added to the attention for a mask of shape (batch, tokens)."""
-    return torch.where(mask[:, None, None, :] > 0, 0.0, -1e4)
+def mixed(rows: Sequence[Row], times: float, rng: random.Random) -> list[Row]:
+    """The rows that are trained on, so many times; of less than once, that share of them."""
+    kept = [row for row in rows if not row.query.startswith(HELD_OUT)]
+    if times < 1:
+        return [row for row in kept if rng.random() < times]
+    return [row for row in kept for _ in range(int(times))]
 
 
-def run_lower(model: CrossEncoder, rows: Sequence[Row]) -> None:
-    """Keeps with each row what comes out of the lower layers."""
-    ordered = sorted(rows, key=lambda row: len(row.ids))
-    for begin in range(0, len(ordered), BATCH):
-        batch = ordered[begin : begin + BATCH]
-        ids, types, mask = tensors(batch)
-        with torch.no_grad():
-            hidden = model.words(ids) + model.places.weight[: ids.shape[1]] + model.types(types)
-            hidden = model.norm(hidden)
-            for layer in model.layers[:RELEVANCE_BEGINS]:
-                hidden = layer(hidden, added(mask))
-        for at, row in enumerate(batch):
-            row.hidden = hidden[at, : len(row.ids)].half().clone()
+def held(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+    """The rows of some queries that are not trained on."""
+    names = sorted({row.query for row in rows if row.query.startswith(HELD_OUT)})
+    rng.shuffle(names)
+    return [row for row in rows if row.query in set(names[:MEASURED])]
 
 
-def upper(model: CrossEncoder, batch: Sequence[Row]) -> Tensor:
+def relevant(model: CrossEncoder, batch: Sequence[Row]) -> Tensor:
     """Log-odds, shape (batch,)."""
-    longest = max(len(row.ids) for row in batch)
-    hidden, mask = torch.zeros(len(batch), longest, WIDTH), torch.zeros(len(batch), longest)
-    for at, row in enumerate(batch):
-        assert row.hidden is not None
-        hidden[at, : len(row.ids)] = row.hidden.float()
-        mask[at, : len(row.ids)] = 1
-    for layer in model.layers[RELEVANCE_BEGINS:]:
-        hidden = layer(hidden, added(mask))
-    found: Tensor = model.head(torch.tanh(model.pool(hidden[:, 0])))[:, -1]
+    found: Tensor = model(*tensors(batch))[:, -1]
     return found
 
 
-def measured(model: CrossEncoder, held: Sequence[Row]) -> float:
-    """AUROC of what belongs (2) against what does not (0) over held-out rows."""
+def measured(model: CrossEncoder, rows: Sequence[Row]) -> float:
+    """AUROC of what belongs (2) against what does not (0)."""
     scores: list[float] = []
     with torch.no_grad():
-        for begin in range(0, len(held), BATCH):
-            scores += upper(model, held[begin : begin + BATCH]).tolist()
-    clear = [at for at, row in enumerate(held) if row.grade != 1]
-    return auroc([scores[at] for at in clear], [held[at].grade == 2 for at in clear])
+        for begin in range(0, len(rows), BATCH):
+            scores += relevant(model, rows[begin : begin + BATCH]).tolist()
+    clear = [at for at, row in enumerate(rows) if row.grade != 1]
+    return auroc([scores[at] for at in clear], [rows[at].grade == 2 for at in clear])
 
 
-def trained(model: CrossEncoder) -> Mapping[str, Tensor]:
-    """The branch: the upper layers, the pool and the last output."""
-    begins = (*(f"layers.{layer}." for layer in range(RELEVANCE_BEGINS, LAYERS)), "pool.")
-    state = {name: w for name, w in model.state_dict().items() if name.startswith(begins)}
-    return state | {
-        f"head.{end}": model.state_dict()[f"head.{end}"][-1:].clone() for end in ("weight", "bias")
-    }
+def branch(model: CrossEncoder) -> Mapping[str, Tensor]:
+    """What is trained: the layers, the pool and the last output."""
+    state = model.state_dict()
+    parts = {name: w for name, w in state.items() if name.startswith(("layers.", "pool."))}
+    return parts | {f"head.{end}": state[f"head.{end}"][-1:].clone() for end in ("weight", "bias")}
+
+
+def put(model: CrossEncoder, parts: Mapping[str, Tensor]) -> None:
+    """Put what was trained before into the model; layers that it lacks stay as they are."""
+    state = model.state_dict()
+    for name, value in parts.items():
+        target = state[name][-1:] if name.startswith("head.") else state[name]
+        target.copy_(value)
 
 
 def main() -> None:
@@ -179,37 +172,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("rows", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--begin", type=Path)
+    parser.add_argument("--mix", nargs="+", metavar="FILE=TIMES")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    given = [one.split("=") for one in options.mix or ()]
+    mix = {name: float(times) for name, times in given} or MIX
     torch.set_num_threads(options.threads)
     rng = random.Random(SEED)
-    model, rows = shipped(), read(options.rows)
-    run_lower(model, rows)
-    held = [row for row in rows if row.question.startswith(HELD_OUT)]
-    pool = [row for row in rows if not row.question.startswith(HELD_OUT)]
-    parts: list[nn.Module] = [*model.layers[RELEVANCE_BEGINS:], model.pool, model.head]
-    parameters = [weight for part in parts for weight in part.parameters()]
+    model = shipped()
+    if options.begin:
+        put(model, safetensors.torch.load_file(options.begin))
+    pool: list[Row] = []
+    watched: dict[str, list[Row]] = {}
+    for name, times in mix.items():
+        rows = read(options.rows / f"{name}.jsonl")
+        pool += mixed(rows, times, rng)
+        watched[name] = held(rows, random.Random(SEED))
+    parameters = [
+        weight for part in (model.layers, model.pool, model.head) for weight in part.parameters()
+    ]
     optimiser = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
-    steps, started, shown = int(EPOCHS * len(pool) / BATCH), time.monotonic(), time.monotonic()
-    print(f"{len(pool)} rows, {len(held)} held out, {steps} steps; {measured(model, held):.4f}")
+    steps, started, shown = len(pool) // BATCH, time.monotonic(), time.monotonic()
+
+    def said() -> str:
+        return " ".join(f"{name} {measured(model, rows):.4f}" for name, rows in watched.items())
+
+    print(f"{len(pool)} rows, {steps} steps; {said()}", flush=True)
     for step, batch in enumerate(batches(pool, BATCH, rng, AHEAD), 1):
         if step > steps:
             break
         optimiser.param_groups[0]["lr"] = RATE * min(1, step / (0.06 * steps)) * (1 - step / steps)
         wanted = torch.tensor([row.grade / 2 for row in batch])
         loss = functional.binary_cross_entropy_with_logits(
-            upper(model, batch), wanted * (1 - 2 * SMOOTHING) + SMOOTHING
+            relevant(model, batch), wanted * (1 - 2 * SMOOTHING) + SMOOTHING
         )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        if time.monotonic() - shown > 180:
+        if time.monotonic() - shown > 480:
             shown = time.monotonic()
-            minutes = (shown - started) / 60
-            print(f"step {step}, {minutes:.1f} min: {measured(model, held):.4f}", flush=True)
-    print(f"held out {measured(model, held):.4f}")
-    state = {name: value.contiguous() for name, value in trained(model).items()}
+            print(f"step {step}, {(shown - started) / 60:.1f} min: {said()}", flush=True)
+    print(f"{(time.monotonic() - started) / 60:.1f} min: {said()}")
+    state = {name: value.contiguous() for name, value in branch(model).items()}
     safetensors.torch.save_file(state, options.out)
 
 

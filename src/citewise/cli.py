@@ -149,6 +149,11 @@ def _parser() -> argparse.ArgumentParser:
     search = command("search", "rank papers for a query", _search, narrowing)
     search.add_argument("query", nargs="?", metavar="QUERY")
     search.add_argument("-k", type=int, default=10, help="how many papers (default 10)")
+    search.add_argument(
+        "--effort",
+        choices=("normal", "deep"),
+        help="deep: read the best papers and rank them anew (default for --batch; else normal)",
+    )
     search.add_argument("--like", metavar="PAPER_ID", help="papers like this one, for no query")
     search.add_argument("--batch", metavar="FILE", help='queries as {"_id","text"} lines')
     search.add_argument("--run", dest="run_file", metavar="FILE", help="the TREC run to write")
@@ -538,6 +543,7 @@ def _search(args: argparse.Namespace) -> int:
                 Path(args.run_file),
                 k=args.k,
                 filters=_filters(args),
+                effort=args.effort or "deep",
                 on_done=_counting(args, "queries"),
             )
             if args.json:
@@ -546,9 +552,12 @@ def _search(args: argparse.Namespace) -> int:
                 _say(f"{report.done} queries searched; the run is in {args.run_file}.")
             return EXIT_DONE
         if args.like:
+            if args.effort == "deep":
+                raise UsageError("--effort deep reads papers beside a query; --like has none.")
             result = library.similar(_typed(args.like), args.k, _filters(args))
         else:
-            result = library.find(query, args.k, _filters(args))
+            effort = args.effort or "normal"
+            result = library.find(query, args.k, _filters(args), effort=effort)
     for note in result.notes:
         _warn(note)
     if args.json:
@@ -566,20 +575,22 @@ def _search(args: argparse.Namespace) -> int:
 
 
 def _why(hit: Hit) -> str:
-    """Why a paper stands where it does, in four lines."""
+    """Why a paper stands where it does, in a few lines."""
 
     def place(rank: int | None, score: float | None, unit: str) -> str:
         return f"{rank} ({unit} {score:.2f})" if rank and score is not None else "not among them"
 
     nearest = _shorten(" ".join(hit.sentence.text.split()), 200) if hit.sentence else "-"
     cosine = f" (cosine {hit.sentence_score:.2f})" if hit.sentence_score is not None else ""
+    read = [] if hit.relevant is None else [f"read beside the query: log-odds {hit.relevant:.2f}"]
     return "\n".join(
         [
-            f"id {hit.paper.id}, fused score {hit.score:.3f}",
+            f"id {hit.paper.id}, score {hit.score:.3f}",
             f"by meaning: {place(hit.dense_rank, hit.dense_score, 'cosine')}; "
             f"by words: {place(hit.lexical_rank, hit.lexical_score, 'BM25')}",
             f"words: {', '.join(hit.matched_words) or 'none'}",
             f"nearest sentence{cosine}: {nearest}",
+            *read,
         ]
     )
 

@@ -203,7 +203,8 @@ class Hit:
     rank: int
     paper: Paper
     score: float
-    """Fused score, comparable within one search only."""
+    """0 to 1, comparable within one search only: of words and meaning, and of reading, if it was
+    read."""
     passage: Span
     dense_rank: int | None = None
     lexical_rank: int | None = None
@@ -217,6 +218,9 @@ class Hit:
     """The sentence nearest to the query; None where the search was not to explain itself."""
     sentence_score: float | None = None
     """Cosine of the query and that sentence, -1 to 1; None for a paper that is not embedded."""
+    relevant: float | None = None
+    """Log-odds, by reading it beside the query, that the query asks for the paper; None where it
+    was not read: effort deep reads the best."""
 
     def to_dict(self) -> Json:
         """The interface's hit object."""
@@ -232,6 +236,7 @@ class Hit:
             "matched_words": list(self.matched_words),
             "sentence": self.sentence.to_dict() if self.sentence else None,
             "sentence_score": self.sentence_score,
+            "relevant": self.relevant,
         }
 
 
@@ -465,6 +470,10 @@ class Effort(StrEnum):
     QUICK = "quick"
     NORMAL = "normal"
     DEEP = "deep"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Effort:
+        raise ValueError(f"effort is {value!r}; choose {', '.join(cls)}")
 
 
 @dataclass(frozen=True, slots=True)

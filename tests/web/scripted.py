@@ -274,7 +274,9 @@ class ScriptedLibrary:
             papers=475, sources={"daily-papers": 475}, earliest="2023-12", latest="2025-04-11"
         )
 
-    def find(self, query: str, k: int = 10, filters: Filters | None = None, /) -> SearchResult:
+    def find(
+        self, query: str, k: int = 10, filters: Filters | None = None, /, *, effort: str = "normal"
+    ) -> SearchResult:
         self.filters.append(filters)
         # Whatever is looked for is there: the page opens with the sample papers' questions.
         paper = Paper(id="found", title=f"{query} and more", abstract="We propose a way.")

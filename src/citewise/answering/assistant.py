@@ -236,8 +236,12 @@ class Assistant:
         try:
             chosen = Effort(effort)
             turns = messages_of(history)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{error}. Effort is quick, normal or deep.") from error
+        except ValueError as error:
+            raise UsageError(f"{error}.") from error
+        except (KeyError, TypeError) as error:
+            raise UsageError(
+                f"The history has a turn without role and content ({error})."
+            ) from error
         return self._stream(question, turns, chosen, filters or Filters(), _Course(given_up))
 
     def _stream(

@@ -33,11 +33,11 @@ TYPICAL_COSINE = 0.47
 """What a paper that is not embedded yet is taken to have."""
 
 WEIGHTS: Mapping[str, float] = {
-    "bias": -4.93,
-    "relevant": 0.68,
-    "cosine": 2.88,
-    "covered": 0.38,
-    "standing": 3.41,
+    "bias": -4.32,
+    "relevant": 0.78,
+    "cosine": 2.28,
+    "covered": 0.02,
+    "standing": 3.53,
 }
 
 

@@ -27,7 +27,7 @@ _CLS, _SEP = 101, 102
 """Their numbers in the model's vocabulary."""
 _LONGEST, _LONGEST_TEXT = 256, 96
 """Tokens of a pair and of its first text, as in training; what is longer is cut at its end."""
-_BATCH_TOKENS = 1024
+_BATCH_TOKENS = 512
 """Tokens in one forward pass."""
 _CANDIDATES = 64
 """Sentences of long evidence that are looked at twice."""

@@ -62,7 +62,7 @@ dimensions; and found papers themselves, some 15 MB."""
 _CACHED_WORDS = 100_000
 """Words whose rarity is kept in memory, and their rarity in titles: some 20 MB."""
 
-_LONGEST_QUERY = 2_000
+LONGEST_QUERY = 2_000
 """Characters of a query that are searched; the encoder reads 256 tokens anyway."""
 
 _LONGEST_WORD = 60
@@ -163,9 +163,9 @@ class Retriever:
         timings: dict[str, float] = {}
         notes: list[str] = []
         whole = query.lstrip()
-        words = whole[:_LONGEST_QUERY].rstrip()
-        if len(whole) > _LONGEST_QUERY:
-            notes.append(f"Only the first {_LONGEST_QUERY} characters were searched.")
+        words = whole[:LONGEST_QUERY].rstrip()
+        if len(whole) > LONGEST_QUERY:
+            notes.append(f"Only the first {LONGEST_QUERY} characters were searched.")
         terms = self._lexical.weights(words)
         if why := _nothing_in(words, terms):
             return SearchResult(query, (), {"total": _ms_since(started)}, (why, *notes))

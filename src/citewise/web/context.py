@@ -74,7 +74,9 @@ class Shelves(Protocol):
         """How many papers there are, and of what kind."""
         ...
 
-    def find(self, query: str, k: int = 10, filters: Filters | None = None, /) -> SearchResult:
+    def find(
+        self, query: str, k: int = 10, filters: Filters | None = None, /, *, effort: str = "normal"
+    ) -> SearchResult:
         """The best ``k`` papers."""
         ...
 

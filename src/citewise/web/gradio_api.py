@@ -38,10 +38,14 @@ def add_endpoints(context: PageContext) -> None:
             )
         )
 
-    def search(query: str, k: int = 10, filters: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Rank the papers for a query."""
+    def search(
+        query: str, k: int = 10, filters: dict[str, Any] | None = None, effort: str = "normal"
+    ) -> dict[str, Any]:
+        """Rank the papers for a query; with effort deep by reading the best of them."""
         return _plainly(
-            lambda: context.library.find(query, min(int(k), MOST_HITS), _filters(filters)).to_dict()
+            lambda: context.library.find(
+                query, min(int(k), MOST_HITS), _filters(filters), effort=effort
+            ).to_dict()
         )
 
     # They share their places with nobody else: the page's own questions have as many.

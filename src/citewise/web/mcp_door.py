@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import MCPServer
@@ -40,6 +41,10 @@ Count = Annotated[int, Field(description="How many papers.", ge=1, le=MOST_HITS)
 How = Annotated[
     Literal["quick", "normal", "deep"],
     Field(description="deep takes a question of several parts apart."),
+]
+Reading = Annotated[
+    Literal["normal", "deep"],
+    Field(description="deep reads the best papers beside the query and ranks them anew."),
 ]
 Turns = Annotated[
     list[dict[str, str]],
@@ -105,6 +110,7 @@ def _server(assistant: Asks, places: Places) -> MCPServer[Any]:
     async def search(
         query: Query,
         k: Count = 10,
+        effort: Reading = "normal",
         since: Since = "",
         until: Until = "",
         source: Source = "",
@@ -113,9 +119,10 @@ def _server(assistant: Asks, places: Places) -> MCPServer[Any]:
     ) -> CallToolResult:
         """Rank papers for a query, each with its best passage."""
         filters = _filters(since, until, source, author, papers)
+        find = partial(assistant.library.find, query, k, filters, effort=effort)
         try:
             async with places.one():
-                found = await run_in_threadpool(assistant.library.find, query, k, filters)
+                found = await run_in_threadpool(find)
         except CitewiseError as error:
             raise ToolError(str(error)) from error
         value = found.to_dict()
