@@ -30,7 +30,7 @@ from citewise.evaluation.measures import ranking_scores
 from citewise.library.lexical import LexicalIndex
 from citewise.sample import sample_folder
 from citewise.sources import read
-from citewise.types import Paper
+from citewise.types import Effort, Paper
 
 TITLE = "The sample papers, and many at once"
 _WORD_BATCH = 4_000
@@ -244,12 +244,14 @@ def _answer_rows(library: Library) -> list[str]:
         _timed(partial(assistant.ask, question.question, question.history)) * 1000
         for question in questions
     ]
-    searches = [
-        _timed(partial(library.find, question.question, 10)) * 1000 for question in questions
-    ]
+    searches, deep = (
+        [_timed(partial(library.find, one.question, 10, effort=effort)) * 1000 for one in questions]
+        for effort in (Effort.NORMAL, Effort.DEEP)
+    )
     return [
         row("extractive answer with its checks, in a running process", _ms(answers), "p50 < 100"),
         row("search", _ms(searches), "p50 <= 8"),
+        row("search with effort deep", _ms(deep), "<= 150"),
     ]
 
 
