@@ -295,6 +295,26 @@ def test_what_is_in_force_is_seen_and_removable(room: Room, script: Any) -> None
     room.page.wait_for_selector(".cw-filter", state="detached", timeout=WAIT)
 
 
+def test_a_reason_that_is_given_while_the_thumb_is_being_kept_is_not_lost(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str] = []
+
+    def slowly(question: str, answer: Any, reason: str) -> None:
+        time.sleep(1.5)
+        kept.append(reason)
+
+    monkeypatch.setattr("citewise.web.chat_tab.add_to_inbox", slowly)
+    room.ask(QUESTION)
+    room.page.click("#cw-current .cw-down")
+    room.page.fill(".cw-why input", "It says nothing of dialogue.")
+    room.page.keyboard.press("Enter")
+    deadline = time.monotonic() + 30
+    while len(kept) < 2 and time.monotonic() < deadline:
+        room.page.wait_for_timeout(50)
+    assert kept == ["", "It says nothing of dialogue."]
+
+
 def test_an_answer_is_exported_judged_and_asked_anew(
     room: Room, script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

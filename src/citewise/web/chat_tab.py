@@ -239,17 +239,20 @@ class _ChatRoom:
         )
         again = bus.retry(self.on_again, inputs=how, outputs=shown, **working)
         at_once: dict[str, Any] = {**_QUIETLY, "queue": False}
+        # Without this, Gradio drops what is done while the same before it is still being done: the
+        # reason for a thumb, the second of two conversations that are deleted.
+        each: dict[str, Any] = {**at_once, "trigger_mode": "multiple"}
         cancels = [asking, again]
         put["stop"].click(self.on_stop, state, shown, cancels=cancels, **at_once)
         put["fresh"].click(self.on_fresh, None, all_shown, cancels=cancels, **at_once)
         bus.select(self.on_open, search, all_shown, cancels=cancels, **at_once)
         # What the address names when the page is entered: a quick first question outlives it.
         bus.focus(self.on_open, search, all_shown, **at_once)
-        bus.edit(self.on_rename, search, put["convs"], **at_once)
-        bus.delete(self.on_delete, [search, state], all_shown, **at_once)
+        bus.edit(self.on_rename, search, put["convs"], **each)
+        bus.delete(self.on_delete, [search, state], all_shown, **each)
         search.change(self.on_search, search, put["convs"], trigger_mode="always_last", **at_once)
-        bus.like(self.on_thumb, state, None, **at_once)
-        bus.download(self.on_export, state, put["parcel"], **at_once).then(
+        bus.like(self.on_thumb, state, None, **each)
+        bus.download(self.on_export, state, put["parcel"], **each).then(
             None, put["parcel"], js="(parcel) => window.citewiseSave(parcel)", **_QUIETLY
         )
         filtering = [put[n] for n in ("since", "until", "source", "author", "only", "chips")]
