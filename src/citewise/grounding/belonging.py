@@ -21,9 +21,9 @@ from citewise.types import Question, QuestionKind
 
 BARELY = 0.08
 """Probability from which a paper may be told of at all."""
-SQUARELY = 0.2
+SQUARELY = 0.25
 """Probability of the likeliest paper below which an answer says that none is squarely about the
-matter. Chosen by eye."""
+matter: training/RELEVANCE.md."""
 LIKELY = 0.25
 """Probability from which the likeliest paper of a list is as good as an answer."""
 BESIDE_BEST: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.33, QuestionKind.OVERVIEW: 0.15}
