@@ -1,12 +1,12 @@
-"""Adds the relevance branch to the entailment model that citewise ships.
+"""Builds the relevance branch of the entailment model that citewise ships.
 
     pip install onnx safetensors numpy onnxruntime tokenizers
     python training/build_relevance.py CHECKPOINT.safetensors
 
 ``CHECKPOINT`` is one of train_relevance.py: layers that begin, as those of the entailment model,
-with its word embeddings, and a head of one output, ``relevant``. All else of the graph stays as it
-is, so that its ``logits`` are the same to the last bit; a branch that it has already is replaced.
-The same checkpoint gives the same bytes.
+with its word embeddings, and a head of one output, ``relevant``. Those embeddings go into the
+branch's file too, and the entailment model stays as it is: onnxruntime computes every output of a
+graph, asked for or not. The same checkpoint gives the same bytes.
 """
 
 from __future__ import annotations
@@ -19,19 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.utils
 import safetensors.numpy
 from build_encoder import ROOT, Array, Graph, layer_names, layers
 from onnx import TensorProto, helper
 
 PREFIX = "relevance"
 FOLDER = ROOT / "src" / "citewise" / "models" / "entailment"
-
-
-def without_branch(graph: onnx.GraphProto) -> tuple[list[Any], list[Any]]:
-    """The nodes and weights of the entailment model alone: the branch stands behind them."""
-    logits = next(at for at, node in enumerate(graph.node) if "logits" in node.output)
-    weights = [weight for weight in graph.initializer if not weight.name.startswith(PREFIX)]
-    return list(graph.node)[: logits + 1], weights
 
 
 def embeddings_of(nodes: Sequence[Any]) -> str:
@@ -43,8 +37,8 @@ def embeddings_of(nodes: Sequence[Any]) -> str:
 
 
 def grafted(model: onnx.ModelProto, state: Mapping[str, Array]) -> bytes:
-    """The model with a second output ``relevant``, float32 (batch, 1), log-odds."""
-    graph = Graph("tokens", *without_branch(model.graph))
+    """The embeddings of the model with the branch: ``relevant``, float32 (batch, 1), log-odds."""
+    graph = Graph("tokens", list(model.graph.node), list(model.graph.initializer))
     hidden = layers(
         graph,
         layer_names(state, prefix=PREFIX),
@@ -78,13 +72,15 @@ def grafted(model: onnx.ModelProto, state: Mapping[str, Array]) -> bytes:
         ir_version=model.ir_version,
         opset_imports=list(model.opset_import),
     )
-    onnx.checker.check_model(made)
-    content: bytes = made.SerializeToString(deterministic=True)
+    inputs = [one.name for one in model.graph.input]
+    alone = onnx.utils.Extractor(made).extract_model(inputs, [first])
+    onnx.checker.check_model(alone)
+    content: bytes = alone.SerializeToString(deterministic=True)
     return content
 
 
 def main() -> None:
-    """Writes the model with its branch, and both checksums."""
+    """Writes the branch and its checksums."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the entailment model")
@@ -92,12 +88,12 @@ def main() -> None:
     content = grafted(
         onnx.load(options.folder / "model.onnx"), safetensors.numpy.load_file(options.checkpoint)
     )
-    (options.folder / "model.onnx").write_bytes(content)
+    (options.folder / "relevance.onnx").write_bytes(content)
     sums = json.loads((options.folder / "checksums.json").read_text("utf-8"))
     sums["relevance"] = hashlib.sha256(options.checkpoint.read_bytes()).hexdigest()
-    sums["files"]["model.onnx"] = hashlib.sha256(content).hexdigest()
+    sums["files"]["relevance.onnx"] = hashlib.sha256(content).hexdigest()
     (options.folder / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", "utf-8")
-    print(f"model.onnx: {len(content):,} bytes, sha256 {sums['files']['model.onnx']}")
+    print(f"relevance.onnx: {len(content):,} bytes, sha256 {sums['files']['relevance.onnx']}")
 
 
 if __name__ == "__main__":

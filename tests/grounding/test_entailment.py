@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,3 +159,11 @@ def test_a_question_for_milliseconds_is_answered_by_ms() -> None:
 def test_units_of_figures_are_spelled_out(text: str, spelled: str) -> None:
     assert spelled_out(text) == spelled
     assert spelled_out(spelled) == spelled
+
+
+def test_a_graph_has_no_more_outputs_than_are_asked_for() -> None:
+    # onnxruntime computes all of them, whichever it is asked for.
+    packaged = ModelFolder.packaged("entailment")
+    for file, output in (("model.onnx", "logits"), ("relevance.onnx", "relevant")):
+        graph = onnxruntime.InferenceSession(packaged.verified(file))
+        assert [one.name for one in graph.get_outputs()] == [output]

@@ -1,8 +1,8 @@
 """What a small cross-encoder makes of a text beside the words it cites.
 
-One model for three things: whether words support or contradict a claim, whether they answer a
-question, and whether a paper belongs among those that a question asks for. How it was made is in
-``training/ENTAILMENT.md`` and ``training/RELEVANCE.md``.
+Three things: whether words support or contradict a claim, whether they answer a question, and, by
+a branch of its own, whether a paper belongs among those that a question asks for. How they were
+made is in ``training/ENTAILMENT.md`` and ``training/RELEVANCE.md``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from citewise.models.loading import ModelFolder, in_passes, open_session, open_t
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_JUDGES, _RELEVANCE = "model.onnx", "relevance.onnx"
+"""Two files, though the second goes on from the first's word embeddings: onnxruntime computes every
+output of a graph, asked for or not."""
 _CLS, _SEP = 101, 102
 """Their numbers in the model's vocabulary."""
 _LONGEST, _LONGEST_TEXT = 256, 96
@@ -122,7 +125,7 @@ class Entailment:
 
 
 class EntailmentModel:
-    """The cross-encoder in the package, on the CPU. Safe to use from several threads.
+    """The cross-encoders in the package, on the CPU. Safe to use from several threads.
 
     Loaded at its first use. Raises ModelFileError when its files are missing or not the ones that
     citewise ships.
@@ -132,26 +135,28 @@ class EntailmentModel:
         """``session``: an onnxruntime session to use instead of the packaged model."""
         self._given = session
         self._lock = threading.Lock()
-        self._loaded: tuple[Any, Tokenizer] | None = None
+        self._sessions: dict[str, Any] = {}
+        self._words: Tokenizer | None = None
 
     def load(self) -> None:
-        """Load model and tokenizer now, so that the first question does not wait for them."""
-        self._ready()
+        """Load models and tokenizer now, so that the first question does not wait for them."""
+        for file in (_JUDGES, _RELEVANCE):
+            self._ready(file)
 
     def read(self, pairs: Sequence[tuple[str, str]]) -> list[Entailment]:
         """Judge each text beside its evidence, in order; pairs of similar length go together."""
-        return [_entailment(logits) for logits in self._outputs("logits", pairs)]
+        return [_entailment(logits) for logits in self._outputs(_JUDGES, "logits", pairs)]
 
     def belong(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each question beside what a paper is about, the log-odds that it asks for that paper.
 
         In order. The second of a pair is ``passage_for`` of ``MATTER_CHARACTERS``.
         """
-        return [float(row[0]) for row in self._outputs("relevant", pairs)]
+        return [float(row[0]) for row in self._outputs(_RELEVANCE, "relevant", pairs)]
 
-    def _outputs(self, name: str, pairs: Sequence[tuple[str, str]]) -> list[Any]:
-        """One row of an output for each pair."""
-        session, tokenizer = self._ready()
+    def _outputs(self, file: str, name: str, pairs: Sequence[tuple[str, str]]) -> list[Any]:
+        """One row of a model's output for each pair."""
+        session, tokenizer = self._ready(file)
         texts = _ids(tokenizer, [text for text, _ in pairs])
         evidence = _ids(tokenizer, [words for _, words in pairs])
         rows = []
@@ -175,16 +180,17 @@ class EntailmentModel:
 
         return in_passes(judge, lengths, _BATCH_TOKENS)
 
-    def _ready(self) -> tuple[Any, Tokenizer]:
+    def _ready(self, file: str) -> tuple[Any, Tokenizer]:
         with self._lock:
-            if self._loaded is None:
-                # The tokenizer is the sentence encoder's: both start from one model.
-                words = open_tokenizer(ModelFolder.packaged("minilm").verified("tokenizer.json"))
-                session = self._given or open_session(
-                    ModelFolder.packaged("entailment").verified("model.onnx")
+            if self._words is None:
+                # The tokenizer is the sentence encoder's: all start from one model.
+                words = ModelFolder.packaged("minilm").verified("tokenizer.json")
+                self._words = open_tokenizer(words)
+            if file not in self._sessions:
+                self._sessions[file] = self._given or open_session(
+                    ModelFolder.packaged("entailment").verified(file)
                 )
-                self._loaded = (session, words)
-            return self._loaded
+            return self._sessions[file], self._words
 
 
 @lru_cache(maxsize=1)

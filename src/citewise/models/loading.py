@@ -85,18 +85,14 @@ class Session:
     some 12 MiB, that the process never gives back.
     """
 
-    def __init__(self, session: Any, options: Any) -> None:
-        """``options``: of each run, as onnxruntime takes them."""
+    def __init__(self, session: Any) -> None:
+        """``session``: of onnxruntime."""
         self._session = session
-        self._options = options
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-        """One pass over the inputs by name; the values of ``outputs``, in their order.
-
-        What leads to other outputs alone is not computed.
-        """
+        """One pass over the inputs by name; the values of ``outputs``, in their order."""
         with _passes():
-            found: list[Any] = self._session.run(outputs, inputs, self._options)
+            found: list[Any] = self._session.run(outputs, inputs)
             return found
 
 
@@ -184,10 +180,8 @@ def open_session(content: bytes) -> Session:
     options.log_severity_level = 3
     # The graph is fused where it pays; what the optimiser would fuse further is slower.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    run = onnxruntime.RunOptions()
-    run.only_execute_path_to_fetches = True
     return Session(
-        onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"]), run
+        onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     )
 
 
