@@ -3,7 +3,8 @@
 Run with ``python eval/bench_retrieval.py --data DIR``; DIR holds ``scifact``, ``pubmedqa`` and
 ``grounding`` (docs/retrieval.md says what each is). Collections that are absent are left out.
 Libraries are filled once and kept in ``--libraries``. SciFact's test queries are only run with
-``--test``, and alone: write each such run into docs/retrieval.md.
+``--test``, and alone: write each such run into docs/retrieval.md. ``--sought LIBRARY`` runs alone
+what papers of SciFact and of the large LIBRARY (docs/benchmarks.md) should be found by.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from citewise.library.embedding import quickest
 from citewise.sample import sample_folder
 from citewise.types import Effort, Filters, Paper
 
+SOUGHT = Path(__file__).parents[1] / "training" / "written" / "sought.jsonl"
+FORMS = ("claim", "plain", "ask", "topic")
 Ranking = Callable[[str], Sequence[str]]
 DEPTH = 100
 _NO_FILTERS = Filters()
@@ -104,6 +107,16 @@ def evidence(name: str, library: str, prefix: str, file: Path) -> Collection:
     )
 
 
+def sought(name: str, like: Collection) -> Collection:
+    """A query each for papers that were chosen at random, in the four forms by turns."""
+    queries: dict[str, str] = {}
+    rows = [row for row in _lines(SOUGHT) if row["id"].startswith(f"{name}:")]
+    for at, row in enumerate(rows):
+        queries[row["id"].split(":", 1)[1]] = row[FORMS[at % len(FORMS)]]
+    gains = {paper: {paper: 1.0} for paper in queries}
+    return replace(like, name=f"sought, {like.name}", queries=queries, gains=gains)
+
+
 def own_questions() -> Collection:
     """The dev questions that the sample papers answer: 2 for required papers, 1 for acceptable."""
     rows = [question for question in load("dev") if question.answerable and question.required]
@@ -119,10 +132,17 @@ def own_questions() -> Collection:
     )
 
 
-def collections(data: Path, test: bool) -> Iterator[Collection]:
-    """Those whose files are there; with ``test`` SciFact's test queries alone."""
+def collections(data: Path, test: bool, large: Path | None = None) -> Iterator[Collection]:
+    """Those whose files are there; with ``test`` SciFact's test queries alone.
+
+    With ``large`` alone what papers of SciFact and of that library should be found by.
+    """
     if test:
         yield scifact(data / "scifact", "test")
+        return
+    if large:
+        yield sought("scifact", replace(scifact(data / "scifact", "train"), name="SciFact"))
+        yield sought("arxiv", Collection("arXiv", str(large.resolve()), None, {}, {}))
         return
     yield own_questions()
     if (data / "scifact").is_dir():
@@ -227,11 +247,12 @@ def main() -> None:
     parser.add_argument("--libraries", type=Path, default=Path(".bench"), help="kept libraries")
     parser.add_argument("--embedder", help="of libraries that are not filled yet: static, ...")
     parser.add_argument("--test", action="store_true", help="SciFact's test queries, alone")
+    parser.add_argument("--sought", type=Path, metavar="LIBRARY", help="of all papers of arxiv/")
     args = parser.parse_args()
     args.libraries.mkdir(parents=True, exist_ok=True)
     print("| collection | ranking | nDCG@10 | R@5 | R@10 | R@100 | p50 / p95 ms |")
     print("|---|---|---|---|---|---|---|")
-    for collection in collections(args.data, args.test):
+    for collection in collections(args.data, args.test, args.sought):
         for row in measure(collection, args.libraries, args.embedder):
             print(row, flush=True)
 

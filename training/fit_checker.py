@@ -3,6 +3,7 @@
     python training/fit_checker.py --data DIR --table     background frequencies (CC0 abstracts)
     python training/fit_checker.py --data DIR --fit       parameters from development data
     python training/fit_checker.py --data DIR --report    figures on development data, as Markdown
+    python training/fit_checker.py --data DIR --time      their last line alone
     python training/fit_checker.py --data DIR --test      WiCE test; run seldom, log each run
 
 DIR holds scifact/, grounding/ and arxiv/ as training/CHECKER.md describes them. Seeds are fixed;
@@ -18,6 +19,7 @@ import hashlib
 import json
 import random
 import re
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +36,7 @@ from citewise.grounding.checker import (
     Parameters,
     Reading,
     check,
+    check_batch,
     evidence_score,
     read_pairs,
     score,
@@ -532,16 +535,27 @@ def report(data: Path, per_kind: int = 600) -> str:
         wanted = {"verbatim": "100 %", "reworded": ">= 97 %", "direction": "<= 10 %",
                   "negation": "<= 10 %"}.get(kind, "<= 5 %")  # fmt: skip
         lines.append(f"| {kind} | {len(pairs)} | {share:.1%} | {wanted} | {easy:.1%} |")
-    sample = human_sets(data)["AttributionBench dev"][:300]
-    start = time.perf_counter()
-    for pair in sample:
-        check(pair.claim, pair.evidence, context=pair.context)
-    each = (time.perf_counter() - start) / len(sample) * 1000
-    lines += [
-        "",
-        f"Time: {each:.1f} ms a claim against an abstract read for the first time.",
+    return "\n".join([*lines, "", times(data)])
+
+
+def times(data: Path, count: int = 240, together: int = 8) -> str:
+    """What checks take: claims of SciFact, each against its abstract, read for the first time."""
+    pairs = [
+        (str(row["claim"]), [str(row["abstract"])], str(row["title"]))
+        for row in records(data / "scifact/pairs_train.jsonl")[: 2 * count]
     ]
-    return "\n".join(lines)
+    check_batch(pairs[:1])
+    taken: dict[int, list[float]] = {}
+    for size, some in ((together, pairs[:count]), (1, pairs[count:])):
+        for at in range(0, count, size):
+            begun = time.perf_counter()
+            check_batch(some[at : at + size])
+            taken.setdefault(size, []).append((time.perf_counter() - begun) / size * 1000)
+    p50 = {size: statistics.median(each) for size, each in taken.items()}
+    return (
+        f"Time: p50 {p50[together]:.1f} ms a claim of {together} that are checked together, "
+        f"{p50[1]:.1f} ms a single one ({count} claims of SciFact each, against their abstracts)."
+    )
 
 
 # --------------------------------------------------------------------------------------- tables
@@ -581,7 +595,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     what = parser.add_mutually_exclusive_group(required=True)
-    for option in ("--table", "--fit", "--report", "--test"):
+    for option in ("--table", "--fit", "--report", "--time", "--test"):
         what.add_argument(option, action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
@@ -590,6 +604,8 @@ def main() -> None:
         print(json.dumps(asdict(fit(arguments.data)), indent=1))
     elif arguments.report:
         print(report(arguments.data))
+    elif arguments.time:
+        print(times(arguments.data))
     else:
         cut = overlap_cut({n: measure(p) for n, p in human_sets(arguments.data).items()})
         print("\n".join(table_of({"WiCE test": measure(wice_test(arguments.data))}, cut)))

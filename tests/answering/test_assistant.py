@@ -210,6 +210,24 @@ def test_more_effort_looks_at_more_papers(assistant: Assistant) -> None:
     assert seen[0] < seen[1] < seen[2]
 
 
+def test_of_a_large_library_the_best_papers_are_read_beside_the_question(
+    sample_library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assistant = Assistant(sample_library)
+    single, several = "How does Falcon draft tokens?", "Which papers speed up speculative decoding?"
+
+    def read(question: str, effort: Effort = Effort.NORMAL) -> bool:
+        hits = assistant.gather(question, effort=effort).hits
+        assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+        return any(hit.relevant is not None for hit in hits)
+
+    assert not read(single)
+    monkeypatch.setattr("citewise.answering.assistant._MANY_PAPERS", len(sample_library) - 1)
+    assert read(single)
+    assert not read(several)
+    assert not read(single, Effort.QUICK)
+
+
 def test_twenty_ask_at_once(assistant: Assistant, answers: dict[str, Answer]) -> None:
     asked = [QUESTIONS[n % len(QUESTIONS)] for n in range(20)]
     together = threading.Barrier(20)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from citewise.errors import UsageError
-from citewise.grounding.reranking import READ, reranked
+from citewise.grounding.reranking import READ, in_reading_order, reranked
 from citewise.library.library import Library
 from citewise.types import Hit, Paper, Span
 
@@ -49,6 +49,16 @@ def test_of_papers_that_stand_alike_the_one_that_is_asked_for_goes_first() -> No
     again = reranked(QUESTION, hits)
     assert again[0].paper.title == PAPERS["detector"][0]
     assert [hit.rank for hit in again] == [1, 2, 3]
+
+
+def test_papers_in_the_order_of_reading_have_the_scores_of_their_places() -> None:
+    scores = (0.52, 0.5, 0.48)
+    hits = [_hit(rank, scores[rank - 1], *paper) for rank, paper in enumerate(PAPERS.values(), 1)]
+    again = in_reading_order(QUESTION, hits)
+    order = [hit.paper.id for hit in reranked(QUESTION, hits)]
+    assert [hit.paper.id for hit in again] == order != [hit.paper.id for hit in hits]
+    assert tuple(hit.score for hit in again) == scores
+    assert in_reading_order(QUESTION, []) == ()
 
 
 def test_only_a_deep_search_reads_papers_and_says_what_it_took(library: Library) -> None:

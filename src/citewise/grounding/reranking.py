@@ -49,6 +49,15 @@ def reranked(query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
     )
 
 
+def in_reading_order(query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """The hits in the order of ``reranked``, each with the score of the hit that had its place.
+
+    For those who compare scores with those of other searches.
+    """
+    pairs = zip(reranked(query, hits), hits, strict=True)
+    return tuple(replace(again, score=hit.score) for again, hit in pairs)
+
+
 def _log_odds(score: float) -> float:
     inside = min(max(score, _EDGE), 1.0 - _EDGE)
     return math.log(inside / (1.0 - inside))
