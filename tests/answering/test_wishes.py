@@ -18,7 +18,7 @@ LANTERN = Paper(
     title="Lantern: a cache for long texts",
     abstract="We present Lantern, a cache that forgets what nobody reads. It halves the memory of "
     "caches for long texts.",
-    authors=("Ada Bo", "Zoë Chandrasekaran"),
+    authors=("Ada Bo", "Zoë Chandrasekaran", "Kyrre Eeg"),
     organization="acme-labs Acme Labs",
 )
 HARBOR = Paper(
@@ -26,7 +26,7 @@ HARBOR = Paper(
     title="Harbor: texts on a disk",
     abstract="We present Harbor, a store that keeps caches for long texts on a disk. It needs no "
     "training.",
-    authors=("Cy Bohr",),
+    authors=("Cy Bohr", "Ann Texts"),
 )
 
 
@@ -48,7 +48,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
         ("What do Zoë Chandrasekaran's papers say?", "What do papers say?", ["lantern"]),
         ("How large is the cache by Bohr?", "How large is the cache?", ["harbor"]),
         ("What does the Harbor paper say of disks?", None, ["harbor"]),
+        ("Which caches are sold by ACME?", "Which caches are sold?", ["lantern"]),
         # Not a wish: nobody here is called so.
+        ("Which texts are read from EEG?", None, []),
+        ("What is learned from Texts?", None, []),
         ("What is gained by Medusa?", None, []),
         ("Which caches are built by hand?", None, []),
         ("What does the Quill paper say?", None, []),
@@ -66,6 +69,7 @@ def test_a_wish_becomes_a_filter(
 def test_names_are_whole_words(library: Library) -> None:
     assert library.ids_by("Bo") == ("lantern",)
     assert library.ids_by("zoë chandrasekaran") == ("lantern",)
+    assert library.ids_by("zoë", as_written=True) == ()
     assert library.ids_by("Boh") == ()
 
 

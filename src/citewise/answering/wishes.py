@@ -89,7 +89,9 @@ def _by(
     question: str, match: re.Match[str], given: Filters, library: Library, *, certain: bool
 ) -> Wished:
     name = match["name"].rstrip(".'’&-")
-    ids = library.ids_by(name)
+    ids = library.ids_by(name, as_written=not certain)
+    if not certain and _is_matter(name, len(ids), library):
+        return Wished(question, given)
     if not ids and not certain:
         return Wished(question, given)
     # 'What did Ada Bo publish on caches?' is 'Which papers are there on caches?'
@@ -103,6 +105,15 @@ def _by(
     count = "1 paper" if len(ids) == 1 else f"{len(ids)} papers"
     note = f"Only what is by {name} was searched: {count} of {len(library)}."
     return Wished(text, _within(given, ids), (note,))
+
+
+def _is_matter(name: str, papers: int, library: Library) -> bool:
+    """Whether more papers speak of what is called so than are by somebody of that name.
+
+    'From English' is no wish for papers by Ann English.
+    """
+    told = library.document_frequencies(library.terms(name)).values()
+    return min(told, default=0) > papers
 
 
 def _named(question: str, name: str, given: Filters, library: Library) -> Wished:

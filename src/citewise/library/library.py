@@ -611,9 +611,13 @@ class Library:
         except ValueError as error:
             raise UsageError(f"{error}.") from error
 
-    def ids_by(self, name: str) -> tuple[str, ...]:
-        """Ids of the papers by an author or an organisation of that name, in any case."""
-        return tuple(self._store.ids_by(name))
+    def ids_by(self, name: str, *, as_written: bool = False) -> tuple[str, ...]:
+        """Ids of the papers by an author or an organisation of that name, in any case.
+
+        With ``as_written`` authors in the case of ``name`` alone: what is measured by EEG is not
+        by Kyrre Eeg.
+        """
+        return tuple(self._store.ids_by(name, as_written=as_written))
 
     def papers_by_id(self, ids: Sequence[str]) -> dict[str, Paper]:
         """Papers by id; unknown ids are left out."""

@@ -968,8 +968,11 @@ class PaperStore:
                 self._selections[filters] = found
         return found
 
-    def ids_by(self, name: str) -> list[str]:
-        """Ids of the papers with an author or organisation that bears ``name`` as whole words."""
+    def ids_by(self, name: str, *, as_written: bool = False) -> list[str]:
+        """Ids of the papers with an author or organisation that bears ``name`` as whole words.
+
+        In any case; with ``as_written`` authors in the case of ``name`` alone.
+        """
         folded = name.casefold()
         fold = "lower" if folded.isascii() else "casefold"
         rows = self._rows(
@@ -979,12 +982,16 @@ class PaperStore:
             (folded, folded),
         )
         whole = re.compile(rf"(?<!\w){re.escape(folded)}(?!\w)")
+        written = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+
+        def bears(author: str) -> bool:
+            found = written.search(author) if as_written else whole.search(author.casefold())
+            return found is not None
+
         return [
-            str(row[0])
-            for row in rows
-            if any(
-                whole.search(str(text).casefold()) for text in (row[1] or "", *json.loads(row[2]))
-            )
+            str(identifier)
+            for identifier, organization, authors in rows
+            if whole.search((organization or "").casefold()) or any(map(bears, json.loads(authors)))
         ]
 
     def extent(self) -> tuple[int, int]:
