@@ -565,7 +565,7 @@ def _search(args: argparse.Namespace) -> int:
         return EXIT_DONE
     for hit in result.hits:
         date = hit.paper.published or hit.paper.date_text
-        _say(f"{hit.rank:>3}. {hit.paper.title}" + (f" ({date})" if date else ""))
+        _say(f"{hit.rank:>3}. {hit.paper.heading}" + (f" ({date})" if date else ""))
         _say(textwrap.indent(textwrap.fill(_shorten(hit.passage.text, 300), 92), "     "))
         if args.verbose:
             _say(textwrap.indent(_why(hit), "     "))
@@ -702,7 +702,7 @@ def _sources(answer: Answer, args: argparse.Namespace) -> None:
 def _source(citation: Citation, args: argparse.Namespace) -> str:
     paper = citation.paper
     extra = [part for part in (paper.published or paper.date_text, paper.url) if part]
-    line = f"[{citation.n}] {paper.title}" + (f" ({', '.join(extra)})" if extra else "")
+    line = f"[{citation.n}] {paper.heading}" + (f" ({', '.join(extra)})" if extra else "")
     if args.verbose:
         line += "".join(
             f"\n      {span.start}-{span.end}: “{_shorten(span.text, 160)}”"
@@ -995,7 +995,7 @@ def _papers(args: argparse.Namespace) -> int:
                 return EXIT_DONE
             for paper in chosen:
                 date = paper.published or paper.date_text or ""
-                _say(f"{paper.id:<16} {date:<13} {_shorten(paper.title, 90)}")
+                _say(f"{paper.id:<16} {date:<13} {_shorten(paper.heading, 90)}")
             return EXIT_DONE
         from citewise.export import EXPORTS  # noqa: PLC0415 - only export needs it
 

@@ -10,9 +10,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from textwrap import shorten
 from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
+
+_BEGINNING = 80
+"""Characters of an abstract that stand for a paper without a title."""
 
 
 def sha256_of(text: str) -> str:
@@ -57,6 +61,11 @@ class Paper:
     arxiv_id: str | None = None
     doi: str | None = None
     places: tuple[Place, ...] = ()
+
+    @property
+    def heading(self) -> str:
+        """What stands over the paper where people read: its title, or else how it begins."""
+        return self.title or f"“{shorten(self.abstract, _BEGINNING, placeholder=' …')}”"
 
     def to_dict(self, *, abstract: bool = False) -> Json:
         """The interface's PAPER object; with the abstract only when asked for."""
@@ -114,6 +123,8 @@ class Paper:
 
 def short_name(title: str) -> str:
     """What a paper is called in talk: the part of its title before a colon, if that is short."""
+    if title.startswith("“"):  # the beginning of an abstract names nothing
+        return title
     head = title.split(":", 1)[0].strip()
     return head if head != title and len(head) <= 40 else title
 

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from citewise.types import (
     Effort,
     Filters,
     Message,
+    Paper,
     SentenceReady,
     Usage,
     Verdict,
@@ -170,6 +172,39 @@ def test_a_new_matter_leaves_the_old_one_behind(assistant: Assistant) -> None:
 def test_an_unanswerable_follow_up_is_declined(assistant: Assistant) -> None:
     first = assistant.ask(OFF_TOPIC[0])
     assert not assistant.ask("Who won the football world cup in 1974?", first.history).answered
+
+
+def test_nearest_papers_are_near_the_question_and_not_the_talk_before(
+    assistant: Assistant,
+) -> None:
+    first = assistant.ask("How does Falcon draft tokens?")
+    assert first.answered
+    question = "Is blockchain used for voting in federated elections?"
+    alone, behind = assistant.ask(question), assistant.ask(question, first.history)
+    assert not alone.answered
+    assert not behind.answered
+    talked_of = {citation.paper.id for citation in first.citations}
+    assert talked_of.isdisjoint(paper.paper_id for paper in behind.retrieved[:3])
+    assert "Falcon" not in behind.text
+    assert [paper.rank for paper in behind.retrieved] == [*range(1, len(behind.retrieved) + 1)]
+
+
+def test_a_paper_without_a_title_is_called_by_how_it_begins(tmp_path: Path) -> None:
+    begins = "Coffee lowers the risk of stroke"
+    told = f"{begins} by 12% in the women of this cohort, who drank it every morning."
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper("coffee", "", told), Paper("tea", "", "Tea makes bones stronger.")])
+        untitled = Assistant(library)
+        answer = untitled.ask("Does coffee lower the risk of stroke?")
+        assert f"**“{begins}" in answer.text
+        assert answer.standalone_question == "Does coffee lower the risk of stroke?"
+        assert {citation.paper.id for citation in answer.citations} == {"coffee"}
+        declined = untitled.ask("Who won the football world cup in 1974?")
+        assert f"- “{begins}" in declined.text
+        assert not declined.suggestions
+        second = untitled.ask("And how much does it lower it?", answer.history)
+        assert second.answered
+        assert {citation.paper.id for citation in second.citations} == {"coffee"}
 
 
 def test_filters_are_honoured(assistant: Assistant, sample_library: Library) -> None:

@@ -576,7 +576,7 @@ class Assistant:
     def _answered(self, draft: _Draft, cited: CitedText, course: _Course) -> Answer:
         supports = [sentence.support for sentence in cited.sentences]
         backed = sum(supports) / len(supports) if supports else 0.0
-        names = [short_name(citation.paper.title) for citation in cited.citations]
+        names = [short_name(c.paper.title) for c in cited.citations if c.paper.title]
         return draft.answer(
             text=cited.text,
             sentences=tuple(cited.sentences),
@@ -592,10 +592,11 @@ class Assistant:
     def _decline(self, draft: _Draft, reason: str, course: _Course) -> Generator[Event, None, None]:
         """Say that the papers don't hold the answer, and what is nearest."""
         lines = [f"The papers in this library don't answer that: {reason}."]
+        draft = draft.without_focus()
         nearest = draft.hits[:3]
         if nearest:
             lines.append("\nThe nearest papers are:\n")
-            lines += [f"- {hit.paper.title}" for hit in nearest]
+            lines += [f"- {hit.paper.heading}" for hit in nearest]
         text = "\n".join(lines)
         answer = draft.answer(
             text=text,
@@ -608,7 +609,9 @@ class Assistant:
             library=self.library.fingerprint,
             reason=reason,
             suggestions=tuple(
-                f"What does {short_name(hit.paper.title)} propose?" for hit in nearest
+                f"What does {short_name(hit.paper.title)} propose?"
+                for hit in nearest
+                if hit.paper.title
             ),
         )
         yield SentenceReady(text, None, ())
@@ -625,6 +628,13 @@ class _Draft:
     hits: tuple[Hit, ...]
     odds: Answerability
     notes: list[str]
+
+    def without_focus(self) -> _Draft:
+        """The same with the nearest papers first: those that were talked of lose their bonus."""
+        if not self.question.focus:
+            return self
+        nearest = sorted(self.hits, key=lambda hit: -(hit.dense_score or 0.0))
+        return replace(self, hits=tuple(replace(hit, rank=n) for n, hit in enumerate(nearest, 1)))
 
     def answer(
         self,
@@ -650,7 +660,7 @@ class _Draft:
             sentences=sentences,
             citations=citations,
             retrieved=tuple(
-                Retrieved(hit.rank, hit.paper.id, hit.paper.title, hit.score) for hit in self.hits
+                Retrieved(hit.rank, hit.paper.id, hit.paper.heading, hit.score) for hit in self.hits
             ),
             confidence=confidence,
             backend=backend,

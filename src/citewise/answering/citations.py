@@ -70,7 +70,7 @@ class CitedText:
         self._titles = {
             form.casefold()
             for item in evidence
-            for form in (item.paper.title, item.paper.title.split(":", 1)[0].strip())
+            for form in (item.paper.heading, item.paper.heading.split(":", 1)[0].strip())
         }
         self._numbers: dict[str, int] = {}
         self._spans: dict[str, list[Span]] = {}

@@ -421,8 +421,8 @@ def _disagreements(answers: Sequence[Sequence[Evidence]]) -> Iterator[str]:
         if one.paper.id != other.paper.id and disagree(one, other):
             yield (
                 "Two papers give different numbers for what may be the same thing: "
-                f"“{one.span.text}” ({short_name(one.paper.title)}) and "
-                f"“{other.span.text}” ({short_name(other.paper.title)})."
+                f"“{one.span.text}” ({short_name(one.paper.heading)}) and "
+                f"“{other.span.text}” ({short_name(other.paper.heading)})."
             )
 
 
@@ -444,7 +444,7 @@ def disagree(one: Evidence, other: Evidence) -> bool:
     """
     mine, theirs = _Said.by(one), _Said.by(other)
     shared = mine.names & theirs.names
-    own = {_folded(short_name(item.paper.title)) for item in (one, other)}
+    own = {_folded(short_name(item.paper.heading)) for item in (one, other)}
     if not shared & own and (not shared or mine.own_work or theirs.own_work):
         return False
     if len(mine.words & theirs.words) < 2:
@@ -473,7 +473,7 @@ class _Said:
         sentences = read(item.span.text)
         found = {_folded(name.text) for s in sentences for name in names(s)}
         own_work = bool(_OWN.search(item.span.text))
-        title = _folded(short_name(item.paper.title))
+        title = _folded(short_name(item.paper.heading))
         return cls(
             frozenset(found | {title}),
             frozenset(term.stem for s in sentences for term in s.terms) - found,

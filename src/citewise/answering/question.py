@@ -178,12 +178,12 @@ def _likeliest(text: str, library: Library) -> list[Paper]:
 
 def _mention(paper: Paper, text: str) -> int | None:
     """Where ``text`` mentions the paper, or None."""
-    position = text.casefold().find(paper.title.casefold())
+    position = text.casefold().find(paper.heading.casefold())
     if position >= 0:
         return position
-    name = short_name(paper.title)
+    name = short_name(paper.heading)
     # A short name in plain lower-case words ("attention") would be found everywhere.
-    if name == paper.title or not any(c.isupper() or c.isdigit() for c in name):
+    if name == paper.heading or not any(c.isupper() or c.isdigit() for c in name):
         return None
     # 'spikegpt' can only be SpikeGPT; 'medusa' may be anything.
     mixed = any(c.isupper() for c in name[1:]) and not name.isupper()
@@ -289,7 +289,7 @@ def understand(
         # It may still be about the same papers: they stay in focus, the words stay as they are.
         return Question(question, text, kind_of(text), chosen, ids, notes)
     several = len(focus) > 1 and kind_of(asked_before) in SEVERAL
-    standalone = _fold(text, [short_name(paper.title) for paper in focus], asked_before, several)
+    standalone = _fold(text, [short_name(paper.heading) for paper in focus], asked_before, several)
     # Names may hold words ('Benchmark') that would be read as a wish for a list.
     kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][: len(focus)], ""))
     if kind is QuestionKind.OVERVIEW and len(focus) == 1:

@@ -77,7 +77,7 @@ def pointed_at(question: str, focus: Sequence[Paper], given: Filters) -> Wished:
         return Wished(question, given)
     if _THAT_PAPER.search(question):
         paper = focus[0]
-        note = f"Only the paper pointed at was searched: {short_name(paper.title)}."
+        note = f"Only the paper pointed at was searched: {short_name(paper.heading)}."
         return Wished(question, _within(given, [paper.id]), (note,))
     if _THOSE_PAPERS.search(question) and len(focus) > 1:
         note = f"Only the {len(focus)} papers of the last answer were searched."
@@ -122,14 +122,14 @@ def _named(question: str, name: str, given: Filters, library: Library) -> Wished
     called = [
         hit.paper
         for hit in library.find(name, 20).hits
-        if _starts(hit.paper.title, name)
-        or short_name(hit.paper.title).casefold() == name.casefold()
+        if _starts(hit.paper.heading, name)
+        or short_name(hit.paper.heading).casefold() == name.casefold()
     ]
     # Case tells Medusa from MEDUSA.
-    called = [paper for paper in called if paper.title.startswith(name)] or called
+    called = [paper for paper in called if paper.heading.startswith(name)] or called
     if not called:
         return Wished(question, given)
-    titles = "; ".join(paper.title for paper in called)
+    titles = "; ".join(paper.heading for paper in called)
     return Wished(
         question, _within(given, [paper.id for paper in called]), (f"Only searched: {titles}.",)
     )
@@ -167,8 +167,8 @@ def authors_asked_for(question: Question, hits: Sequence[Hit]) -> str | None:
     named = [
         hit.paper
         for hit in hits
-        if short_name(hit.paper.title).casefold() in asked
-        or any(word in f"{hit.paper.title} {hit.paper.abstract}" for word in marked)
+        if short_name(hit.paper.heading).casefold() in asked
+        or any(word in f"{hit.paper.heading} {hit.paper.abstract}" for word in marked)
     ]
     if not named and "author" not in asked:
         return None
@@ -177,4 +177,4 @@ def authors_asked_for(question: Question, hits: Sequence[Hit]) -> str | None:
     paper = named[0]
     shown = ", ".join(paper.authors[:_MOST_AUTHORS])
     more = " and others" if len(paper.authors) > _MOST_AUTHORS else ""
-    return f"no abstract names its authors; the record of '{paper.title}' does: {shown}{more}"
+    return f"no abstract names its authors; the record of '{paper.heading}' does: {shown}{more}"

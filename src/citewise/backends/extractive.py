@@ -447,7 +447,7 @@ def _is_undefined(asked: str, groups: Sequence[Sequence[Evidence]]) -> bool:
     return not any(
         defines(item.span.text, asked)
         or tells_of(item.span.text, asked)
-        or thing.casefold() in item.paper.title.casefold()
+        or thing.casefold() in item.paper.heading.casefold()
         for group in groups
         for item in group
     )
@@ -459,14 +459,14 @@ def _speaks_of_another(group: Sequence[Evidence], asked: str) -> bool:
     return (
         defines(said, asked)
         and _SPEAKS_OF_ITSELF.search(said) is None
-        and short_name(group[0].paper.title).casefold() not in asked.casefold()
+        and short_name(group[0].paper.heading).casefold() not in asked.casefold()
     )
 
 
 def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
     """A paper's sentences in order, from the first that speaks of its own work."""
     ordered = sorted(group, key=lambda item: item.ordinal)
-    name = short_name(ordered[0].paper.title)
+    name = short_name(ordered[0].paper.heading)
     for at, item in enumerate(ordered):
         if _SPEAKS_OF_ITSELF.search(item.span.text) or name in item.span.text:
             return ordered[at:]
@@ -484,14 +484,14 @@ def _wants_table(question: str, groups: Sequence[Sequence[Evidence]]) -> bool:
         return False
     rest = question
     for group in groups:
-        rest = re.sub(re.escape(short_name(group[0].paper.title)), " ", rest, flags=re.IGNORECASE)
+        rest = re.sub(re.escape(short_name(group[0].paper.heading)), " ", rest, flags=re.IGNORECASE)
     left = [word for word in re.findall(r"[A-Za-z]{3,}", rest) if word.lower() not in _COMPARING]
     return len(left) <= 1
 
 
 def _named(ranked: Sequence[list[Evidence]], asked: str) -> list[list[Evidence]]:
     """The papers that a comparison names, in its order; none unless it names at least two."""
-    titles = [_TEX.sub("", group[0].paper.title) for group in ranked]
+    titles = [_TEX.sub("", group[0].paper.heading) for group in ranked]
     # Case tells Medusa from MEDUSA, if the question minds it.
     for exact in (True, False):
         places = {at: _place(short_name(title), asked, exact) for at, title in enumerate(titles)}
@@ -599,7 +599,7 @@ class ExtractiveBackend:
             run = _led(group[0], {item.ordinal: item for item in group}) or group[:1]
             words = [standing_alone(run[0].span.text)[0], *(quoted(i.span.text) for i in run[1:])]
             told = " ".join(f"{text} [{i.n}]" for text, i in zip(words, run, strict=True))
-            yield f"- **{group[0].paper.title}** — {told}\n"
+            yield f"- **{group[0].paper.heading}** — {told}\n"
         if near:
             gap = "\n" if saying else ""
             yield f"{gap}{NOT_SAID if saying else NONE_SAYS}\n\n"
@@ -612,14 +612,14 @@ class ExtractiveBackend:
             rest.sort(key=lambda item: _says_little(item.span.text))
             adding = sum(not _says_little(item.span.text) for item in rest)
             parts = list(self._sentences([first, *rest], min(sentences, 1 + adding)))
-            yield f"- **{group[0].paper.title}** — {' '.join(parts)}\n"
+            yield f"- **{group[0].paper.heading}** — {' '.join(parts)}\n"
 
     @staticmethod
     def _table(groups: Sequence[Sequence[Evidence]]) -> Iterator[str]:
         """A row for each aspect, a column for each paper, sentences of the papers as cells."""
         yield (
             "| | "
-            + " | ".join(_cell(short_name(group[0].paper.title)) for group in groups)
+            + " | ".join(_cell(short_name(group[0].paper.heading)) for group in groups)
             + " |\n"
         )
         yield "|---" * (len(groups) + 1) + "|\n"
@@ -667,7 +667,7 @@ class ExtractiveBackend:
         Papers behind the first have ``further`` sentences at most, where that is given.
         """
         for place, group in enumerate(groups):
-            yield f"**{group[0].paper.title}**\n\n"
+            yield f"**{group[0].paper.heading}**\n\n"
             told = _figure_first(group, asked) if asked else group
             most = min(sentences, further) if place and further else sentences
             parts = list(self._sentences(told, most))

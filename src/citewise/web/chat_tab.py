@@ -58,7 +58,9 @@ def _examples(library: Shelves) -> tuple[str, ...]:
     if hits and hits[0].paper.title.startswith(_SAMPLE_SIGN):
         return EXAMPLES
     others = library.find("we propose a new method and show results", 5).hits
-    return tuple(f"What does {short_name(hit.paper.title)} propose?" for hit in others)
+    return tuple(
+        f"What does {short_name(hit.paper.title)} propose?" for hit in others if hit.paper.title
+    )
 
 
 def by_day(

@@ -140,7 +140,7 @@ def _about(paper: Paper) -> str:
 
 
 def _row(paper: Paper) -> str:
-    title = paper.title or "(without a title)"
+    title = paper.heading
     pick = button(
         "",
         "cw-pick",
@@ -263,7 +263,7 @@ def paper_html(paper: Paper, similar: Sequence[Hit], *, embedded: bool) -> str:
     near = "".join(
         "<li>"
         + button(
-            f"<span>{text(other.paper.title)}</span>",
+            f"<span>{text(other.paper.heading)}</span>",
             "cw-link",
             data_cw_do="open",
             data_cw_key=other.paper.id,
@@ -282,15 +282,15 @@ def paper_html(paper: Paper, similar: Sequence[Hit], *, embedded: bool) -> str:
     deeds = "".join(
         button(label, "cw-deed" + css, data_cw_do=do, data_cw_key=paper.id, data_cw_title=title)
         for label, css, do, title in (
-            ("Ask only this", "", "only", paper.title),
-            ("Remove", " cw-danger", "remove", paper.title),
+            ("Ask only this", "", "only", paper.heading),
+            ("Remove", " cw-danger", "remove", paper.heading),
         )
     )
     abstract = paper.abstract.strip() or "The library holds no abstract of this paper."
     return clean(
         f'<article class="cw-reading" data-cw-key="{text(paper.id)}">'
         + button("Back", "cw-link cw-back", data_cw_do="close")
-        + f"<h3>{rich(paper.title or '(without a title)')}</h3>"
+        + f"<h3>{rich(paper.heading)}</h3>"
         f'<p class="cw-deeds">{deeds}</p><div class="cw-sure" hidden></div>'
         f'<p class="cw-words">{rich(abstract)}</p><dl class="cw-facts">{facts}</dl>{near}</article>'
     )

@@ -390,7 +390,7 @@ def _annotation(citation: Citation, mark: re.Match[str]) -> Json:
         "url_citation": {
             "start_index": mark.start(),
             "end_index": mark.end(),
-            "title": citation.paper.title,
+            "title": citation.paper.heading,
             "url": citation.paper.url or "",
             "paper_id": citation.paper.id,
             "quotes": [span.text for span in citation.spans],
@@ -419,7 +419,7 @@ def _papers(answer: Answer) -> str:
 def _paper(paper: Paper) -> str:
     date = f" ({_plain(paper.published)})" if paper.published else ""
     url = paper.url if paper.url and _WEB.fullmatch(paper.url) else ""
-    return f"{_plain(paper.title)}{date}" + (f" {url}" if url else "")
+    return f"{_plain(paper.heading)}{date}" + (f" {url}" if url else "")
 
 
 def _plain(text: str) -> str:

@@ -297,9 +297,9 @@ def _chip(citation: Citation, turn: str) -> str:
         str(citation.n),
         "cw-chip",
         data_cw_open=f"{turn}:{citation.n}",
-        data_cw_title=citation.paper.title,
+        data_cw_title=citation.paper.heading,
         data_cw_quote=quote,
-        aria_label=f"Source {citation.n}: {citation.paper.title}",
+        aria_label=f"Source {citation.n}: {citation.paper.heading}",
     )
 
 
@@ -457,7 +457,7 @@ def _about_it(paper: Paper, *, kept: bool) -> str:
             "cw-link",
             data_cw_act="only",
             data_cw_paper=paper.id,
-            data_cw_title=short_name(paper.title),
+            data_cw_title=short_name(paper.heading),
         )
         + "</p>"
     )
@@ -498,7 +498,7 @@ def _card(
     about = _about(paper)
     opener = _button(
         f'<span class="cw-n">{_text(label)}</span>'
-        f'<span class="cw-title">{_rich(paper.title)}</span>',
+        f'<span class="cw-title">{_rich(paper.heading)}</span>',
         "cw-card-open",
         data_cw_open=key,
         aria_expanded="true" if focus else "false",
@@ -660,7 +660,7 @@ def copy_text(answer: Answer) -> str:
     for citation in answer.citations:
         paper = citation.paper
         about = ", ".join(part for part in (paper.published or paper.date_text, paper.url) if part)
-        lines.append(f"[{citation.n}] {paper.title}{f' ({about})' if about else ''}")
+        lines.append(f"[{citation.n}] {paper.heading}{f' ({about})' if about else ''}")
         lines.extend(f"    “{span.text}”" for span in citation.spans)
     return "\n".join(lines).strip()
 
