@@ -19,6 +19,7 @@ LANTERN = Paper(
     abstract="We present Lantern, a cache that forgets what nobody reads. It halves the memory of "
     "caches for long texts.",
     authors=("Ada Bo", "Zoë Chandrasekaran", "Kyrre Eeg"),
+    published="2024-05-02",
     organization="acme-labs Acme Labs",
 )
 HARBOR = Paper(

@@ -7,10 +7,10 @@ the question better.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from citewise.answering.kinds import SEVERAL, by_rule, kind_of
+from citewise.answering.periods import wished_period
 from citewise.answering.wishes import pointed_at, wished_papers
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
@@ -69,22 +69,6 @@ _COMMAND = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """A sentence that commands the assistant instead of asking about papers."""
-
-_YEAR = r"((?:19|20)\d\d)"
-_DATE_WISHES: tuple[tuple[re.Pattern[str], int | None, int | None], ...] = (
-    (re.compile(rf",?\s*\bbetween {_YEAR} and {_YEAR}\b", re.IGNORECASE), 0, 0),
-    (re.compile(rf",?\s*\b(?:since|from) {_YEAR}(?: on(?:wards?)?)?\b", re.IGNORECASE), 0, None),
-    (re.compile(rf",?\s*\b(?:after|later than) {_YEAR}\b", re.IGNORECASE), 1, None),
-    (re.compile(rf",?\s*\b(?:before|earlier than) {_YEAR}\b", re.IGNORECASE), None, -1),
-    (re.compile(rf",?\s*\b(?:until|up to) {_YEAR}\b", re.IGNORECASE), None, 0),
-    (
-        re.compile(rf",?\s*\b(?:published|released|written|dated) in {_YEAR}\b", re.IGNORECASE),
-        0,
-        0,
-    ),
-)
-"""Wishes about dates: the pattern, and what is added to its first and its last year for the
-earliest and the latest year wanted; None where that side is open."""
 
 _FRAME = re.compile(
     r"^(?:(?:please|just|hi|hello|hey|can|could|would|will|you|me|us|i|i'd|like|want|need to know"
@@ -207,27 +191,6 @@ def without_commands(question: str) -> str:
     return " ".join(kept) if kept else question
 
 
-def wished_filters(question: str, given: Filters) -> tuple[str, Filters]:
-    """The question without its wishes about dates, and the filters that they amount to.
-
-    'since 2024', 'after 2022', 'before 2023', 'between 2020 and 2022', 'published in 2021'. A
-    filter that was given explicitly stands above a wish.
-    """
-    since, until = given.since, given.until
-    for pattern, earliest, latest in _DATE_WISHES:
-        match = pattern.search(question)
-        if match is None:
-            continue
-        first, last = int(match[1]), int(match[match.lastindex or 1])
-        if earliest is not None and since is None:
-            since = str(first + earliest)
-        if latest is not None and until is None:
-            until = str(last + latest)
-        question = " ".join((question[: match.start()] + question[match.end() :]).split())
-        break
-    return question.replace(" ?", "?"), replace(given, since=since, until=until)
-
-
 _WORD = re.compile(r"[A-Za-z][\w+-]*")
 _FEW_PAPERS, _FEW_SHARE = 3, 0.02
 """Papers, and the share of a library's, that may have a name that is still one. Chosen by hand."""
@@ -247,9 +210,9 @@ def understand(
     turns are carried over by rule. The focus holds the papers that the question leans on.
     """
     given = filters or Filters()
-    text, chosen = wished_filters(without_commands(" ".join(question.split())), given)
-    wished = wished_papers(text, chosen, library)
-    text, chosen, notes = wished.text, wished.filters, (*_dates_told(given, chosen), *wished.notes)
+    dated = wished_period(without_commands(" ".join(question.split())), given, library)
+    wished = wished_papers(dated.text, dated.filters, library)
+    text, chosen, notes = wished.text, wished.filters, (*dated.notes, *wished.notes)
     if not history:
         return Question(question, text, _kind_here(text, library), chosen, notes=notes)
     answers = [turn.content for turn in reversed(history) if turn.role == "assistant"]
@@ -321,14 +284,6 @@ def _turns_away(text: str, focus: Sequence[Paper], library: Library) -> bool:
     named = {term for term, count in frequency.items() if 0 < count <= few}
     held = {term for one in focus for term in library.terms(f"{one.title} {one.abstract}")}
     return bool(named - held)
-
-
-def _dates_told(given: Filters, chosen: Filters) -> Iterator[str]:
-    """A note on the dates that a question wished for."""
-    if (given.since, given.until) != (chosen.since, chosen.until):
-        since = f" from {chosen.since} on" if chosen.since else ""
-        until = f" until the end of {chosen.until}" if chosen.until else ""
-        yield f"Only papers published{since}{until} were searched."
 
 
 def _picked(question: str, count: int) -> int | None:
