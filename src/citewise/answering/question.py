@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from citewise.answering.kinds import SEVERAL, by_rule, kind_of
 from citewise.answering.periods import wished_period
+from citewise.answering.spelling import respelled
 from citewise.answering.wishes import pointed_at, wished_papers
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
@@ -210,9 +211,10 @@ def understand(
     turns are carried over by rule. The focus holds the papers that the question leans on.
     """
     given = filters or Filters()
-    dated = wished_period(without_commands(" ".join(question.split())), given, library)
+    spelled, misspelt = respelled(without_commands(" ".join(question.split())), library)
+    dated = wished_period(spelled, given, library)
     wished = wished_papers(dated.text, dated.filters, library)
-    text, chosen, notes = wished.text, wished.filters, (*dated.notes, *wished.notes)
+    text, chosen, notes = wished.text, wished.filters, (*misspelt, *dated.notes, *wished.notes)
     if not history:
         return Question(question, text, _kind_here(text, library), chosen, notes=notes)
     answers = [turn.content for turn in reversed(history) if turn.role == "assistant"]
