@@ -174,6 +174,31 @@ def test_an_unanswerable_follow_up_is_declined(assistant: Assistant) -> None:
     assert not assistant.ask("Who won the football world cup in 1974?", first.history).answered
 
 
+def test_what_is_suggested_is_answered_when_it_is_asked(
+    assistant: Assistant, answers: dict[str, Answer]
+) -> None:
+    for answer in answers.values():
+        assert answer.suggestions
+        for suggestion in answer.suggestions:
+            followed = assistant.ask(suggestion, answer.history)
+            assert followed.answered, suggestion
+            told_of = {citation.paper.id for citation in answer.citations}
+            assert told_of & {citation.paper.id for citation in followed.citations}, suggestion
+
+
+def test_a_named_paper_may_be_asked_for_whatever_it_says(
+    assistant: Assistant, sample_library: Library
+) -> None:
+    named = [paper for paper in sample_library.papers() if ": " in paper.title[:20]][:12]
+    for paper in named:
+        name = paper.title.split(":")[0]
+        for question in (f"What results does {name} report?", f"What does {name} propose?"):
+            answer = assistant.ask(question)
+            assert answer.answered, question
+            assert paper.id in {citation.paper.id for citation in answer.citations}, question
+    assert not assistant.ask("What results does Zweibelkuchen report?").answered
+
+
 def test_nearest_papers_are_near_the_question_and_not_the_talk_before(
     assistant: Assistant,
 ) -> None:

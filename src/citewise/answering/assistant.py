@@ -25,7 +25,7 @@ from citewise.answering.evidence import Selection, names_first, plainest, select
 from citewise.answering.kinds import WIDE
 from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
-from citewise.answering.wishes import authors_asked_for
+from citewise.answering.wishes import asks_what_it_says, authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.definition import thing_defined
 from citewise.backends.extractive import ExtractiveBackend
@@ -268,7 +268,10 @@ class Assistant:
         draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
         evidence = self._offered(selection.evidence, course)
         # Of papers that were asked for by name, anything may be told.
-        wanted = bool(question.filters.papers) and selection.asks_nothing and unsaid is None
+        wanted = unsaid is None and (
+            asks_what_it_says(question, gathered.hits)
+            or (bool(question.filters.papers) and selection.asks_nothing)
+        )
         if not evidence or (odds.probability < self._threshold() and not wanted):
             yield from self._decline(draft, odds.reason or TOO_FAR, course)
             return
@@ -576,7 +579,7 @@ class Assistant:
     def _answered(self, draft: _Draft, cited: CitedText, course: _Course) -> Answer:
         supports = [sentence.support for sentence in cited.sentences]
         backed = sum(supports) / len(supports) if supports else 0.0
-        names = [short_name(c.paper.title) for c in cited.citations if c.paper.title]
+        titles = [citation.paper.title for citation in cited.citations if citation.paper.title]
         return draft.answer(
             text=cited.text,
             sentences=tuple(cited.sentences),
@@ -586,7 +589,7 @@ class Assistant:
             usage=course.cost,
             timings_ms=course.timings_ms(),
             library=self.library.fingerprint,
-            suggestions=tuple(_follow_ups(names)),
+            suggestions=tuple(_follow_ups(titles)),
         )
 
     def _decline(self, draft: _Draft, reason: str, course: _Course) -> Generator[Event, None, None]:
@@ -690,11 +693,14 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="citewise-ask")
 
 
-def _follow_ups(names: Sequence[str]) -> list[str]:
+def _follow_ups(titles: Sequence[str]) -> list[str]:
     """Questions that lead on from the papers of an answer."""
-    if not names:
+    if not titles:
         return []
-    questions = [f"How does {names[0]} work?", f"What results does {names[0]} report?"]
+    names = [short_name(title) for title in titles]
+    # 'How does A Survey of Caches work?' nobody asks.
+    first = f"How does {names[0]} work?" if names[0] != titles[0] else f"What is {names[0]} about?"
+    questions = [first, f"What results does {names[0]} report?"]
     if len(names) > 1:
         questions.append(f"How do {names[0]} and {names[1]} differ?")
     return questions

@@ -40,8 +40,11 @@ _THOSE_PAPERS = re.compile(
     r"|three|four|papers))\b|\bin (?:those|these|the same) (?:papers|works|studies)\b",
     re.IGNORECASE,
 )
+_TITLE = r"(?P<name>[A-Z$][\w$.+-]*(?: [A-Z\d][\w.+-]*){0,3})"
 _NAMED_PAPER = re.compile(
-    r"\bthe (?P<name>[A-Z$][\w$.+-]*(?: [A-Z\d][\w.+-]*){0,3}) (?:papers?|abstract|work|article)\b"
+    rf"\bthe {_TITLE} (?:papers?|abstract|work|article)\b"
+    rf"|^[Ww]hat (?:results? |findings? )?(?:does|did) {_TITLE.replace('name', 'saying')} "
+    r"(?:report|propose|present|introduce|find|conclude)\b"
 )
 _NOT_NAMES = frozenset("Daily Arxiv ArXiv".split())
 
@@ -67,7 +70,7 @@ def wished_papers(question: str, given: Filters, library: Library) -> Wished:
     if (match := _MAYBE_BY.search(question)) and not _NAMED_PAPER.search(question):
         return _by(question, match, given, library, certain=False)
     if match := _NAMED_PAPER.search(question):
-        return _named(question, match["name"], given, library)
+        return _named(question, match["name"] or match["saying"], given, library)
     return Wished(question, given)
 
 
@@ -142,6 +145,26 @@ def _starts(title: str, name: str) -> bool:
 def _within(given: Filters, ids: Sequence[str]) -> Filters:
     both = tuple(i for i in ids if not given.papers or i in given.papers)
     return replace(given, papers=both or given.papers or tuple(ids))
+
+
+_ANYTHING = re.compile(
+    r"(?:\W|\b(?:what|which|how|does|do|did|is|are|was|were|has|have|the|an?|of|in|by|and|its|main"
+    r"|key|most|important|results?|findings?|conclusions?|contributions?|ideas?|claims?|report(?:s|ed)?"
+    r"|propos(?:es?|ed|al)|works?|shows?|showed|finds?|found|presents?|introduces?|achieves?"
+    r"|authors?|about|tell|me|more|please|summari[sz]e|summary|describe|explain|papers?|stud(?:y|ies)"
+    r"|methods?|approach)\b)*",
+    re.IGNORECASE,
+)
+"""What is left of a question that asks a paper for nothing in particular."""
+
+
+def asks_what_it_says(question: Question, hits: Sequence[Hit]) -> bool:
+    """Whether a question names a found paper and asks for what that says: all of it will do."""
+    left = question.standalone
+    for paper in (hit.paper for hit in hits):
+        for name in dict.fromkeys((paper.heading, short_name(paper.heading))):
+            left = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", left, flags=re.IGNORECASE)
+    return left != question.standalone and _ANYTHING.fullmatch(left) is not None
 
 
 _WHO_WROTE = re.compile(
