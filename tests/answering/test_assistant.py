@@ -174,6 +174,15 @@ def test_an_unanswerable_follow_up_is_declined(assistant: Assistant) -> None:
     assert not assistant.ask("Who won the football world cup in 1974?", first.history).answered
 
 
+def test_what_no_paper_mentions_is_said_before_what_is_near(assistant: Assistant) -> None:
+    answer = assistant.ask("does quantizumab help the accuracy of quantized language models?")
+    assert answer.answered
+    assert answer.text.startswith("No paper here mentions 'quantizumab'.")
+    known = assistant.ask("does quantization hurt the accuracy of language models?")
+    assert known.answered
+    assert "No paper here mentions" not in known.text
+
+
 def test_what_is_suggested_is_answered_when_it_is_asked(
     assistant: Assistant, answers: dict[str, Answer]
 ) -> None:

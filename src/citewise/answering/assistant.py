@@ -279,7 +279,7 @@ class Assistant:
         papers = len({item.paper.id for item in evidence})
         yield Working("write", f"reading {papers} papers")
         rivals = deep.rivals(question, evidence)
-        task = WritingTask(question, evidence, history, effort, parts, rivals)
+        task = WritingTask(question, evidence, history, effort, parts, rivals, selection.unheard)
         from_papers = self._from_papers(question, gathered)
         writer = from_papers if self._from_papers_alone() else self.backend
         cited = yield from self._write(writer, task, course)

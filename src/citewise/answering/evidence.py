@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from citewise.answering.kinds import SEVERAL, WIDE
 from citewise.answering.question import matter_of
+from citewise.answering.spelling import in_vocabulary
 from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
 from citewise.backends.figures import counted
@@ -102,6 +103,9 @@ READ_FOR_ANSWER = 2
 _MOSTLY_UNKNOWN = 0.45
 """Share of a question's words that no paper has from which several papers do not answer it either:
 own questions had up to 0.34 of everyday words ('get rid of') and from 0.53 of missing names."""
+_MUCH_UNKNOWN = 0.35
+"""Share from which an answer says first what no paper mentions. Of 2,388 questions that a paper
+answers 16 have such a word; without capitals a name ('botox') cannot be told from other words."""
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers. No single paper answers a question about
 several: those get it where the papers have to do with them at all, and a list or an overview the
@@ -148,6 +152,9 @@ class Selection:
     empty for other questions and for what the papers have nothing to do with."""
     asks_nothing: bool = False
     """Whether no word of the question says what it is about ('what do the papers say?')."""
+    unheard: tuple[str, ...] = ()
+    """Words in lower case that stand in no paper and are no everyday words, where they are a good
+    part of what is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -561,7 +568,10 @@ def select_evidence(
         )
         for n, (score, hit, ordinal, span) in enumerate(offered, 1)
     )
-    return Selection(evidence, features, terms.unknown, belongs, not terms.weights)
+    unheard = [word for word in terms.unknown if word.islower() and not in_vocabulary(word)]
+    if terms.unknown_weight < _MUCH_UNKNOWN:
+        unheard = []
+    return Selection(evidence, features, terms.unknown, belongs, not terms.weights, tuple(unheard))
 
 
 def _cosines(

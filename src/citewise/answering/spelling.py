@@ -57,7 +57,7 @@ def _meant(word: str, question: str, library: Library) -> str | None:
     held = _papers_with({word}, library).get(word)
     if held is None or held > len(library) // _STRAY:
         return None
-    if _in_vocabulary(word):
+    if in_vocabulary(word):
         return None
     near = set(_one_letter_away(word))
     if asking := near & _ASKING:
@@ -78,7 +78,7 @@ def _as_written(forms: list[str], question: str, library: Library) -> str | None
     words = [word for word in re.findall(r"\w+", question.lower()) if word not in _ASKING | _FORMS]
     papers = _papers_with(set(words), library)
     # Another mistyped word is no reason against this one.
-    known = [word for word in papers if papers[word] or _in_vocabulary(word)]
+    known = [word for word in papers if papers[word] or in_vocabulary(word)]
     others = {library.terms(word)[0] for word in known} - {meant}
     written: Counter[str] = Counter()
     for hit in library.find(question, _READ).hits:
@@ -90,7 +90,8 @@ def _as_written(forms: list[str], question: str, library: Library) -> str | None
     return best if written[best] else None
 
 
-def _in_vocabulary(word: str) -> bool:
+def in_vocabulary(word: str) -> bool:
+    """Whether the encoder knows a word as a whole, as it does most everyday words."""
     return packaged_encoder().count_tokens([word]) == [1]
 
 

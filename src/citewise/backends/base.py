@@ -22,6 +22,8 @@ class WritingTask:
     """Sub-questions that the evidence was gathered for; empty when the question is one."""
     rivals: tuple[Evidence, ...] = ()
     """Sentences of two papers that give different figures for what is most likely one thing."""
+    unheard: tuple[str, ...] = ()
+    """Words that say much of what is asked and stand in no paper."""
 
 
 @dataclass(frozen=True, slots=True)

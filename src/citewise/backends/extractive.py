@@ -165,6 +165,7 @@ _STOPS = frozenset("a an the of in on at to for from by with and or but that whi
 NOT_SAID = "Near, though their abstracts do not say so:"
 NONE_SAYS = "No abstract says so in as many words. The nearest:"
 NONE_SQUARELY = "No paper here is squarely about that. The nearest:"
+_MOST_UNHEARD = 3
 _MOST_UNSAID = 3
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 9, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 3
@@ -546,9 +547,12 @@ class ExtractiveBackend:
             yield f"{DIFFERENT_FIGURES if task.rivals else DISAGREE}\n\n"
             yield from self._sections([_told_first(item, task) for item in rivals], 1, None)
             return Usage()
+        if task.unheard:
+            words = ", ".join(f"'{word}'" for word in task.unheard[:_MOST_UNHEARD])
+            yield f"No paper here mentions {words}. The nearest:\n\n"
         thing = _without(task.question.standalone) if kind is QuestionKind.LIST else frozenset()
         squarely = any(group[0].belongs >= SQUARELY for group in groups)
-        if kind in _ANY_NUMBER and not thing and groups and not squarely:
+        if kind in _ANY_NUMBER and not (thing or squarely or task.unheard) and groups:
             yield f"{NONE_SQUARELY}\n\n"
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)
