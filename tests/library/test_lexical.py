@@ -36,6 +36,16 @@ def test_words_find_their_papers_best_first(index: LexicalIndex) -> None:
     assert all(score > 0 for _, score in index.search("decoding graph", 10))
 
 
+def test_what_people_shorten_is_no_word_of_papers(tmp_path: Path) -> None:
+    index = LexicalIndex(tmp_path / "shortened")
+    letters = ("d", "Don T. and W.", "Don has an s, a t and a w.")
+    index.update([*PAPERS, letters])
+    assert found(index, "what's not a graph?") == ["c"]
+    assert found(index, "I don't want trees w/ nodes") == ["c", "b"]
+    assert found(index, "Don W") == ["d"]
+    assert found(index, "don't") == ["d"], "nothing else to search for"
+
+
 def test_in_how_many_papers_a_word_stands(index: LexicalIndex) -> None:
     counts = index.document_frequencies(index.terms("decoding drafts zebra"))
     assert counts == {"decod": 2, "draft": 1, "zebra": 0}

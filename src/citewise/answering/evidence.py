@@ -20,6 +20,7 @@ from citewise.grounding.abstention import Features
 from citewise.grounding.belonging import LIKELY, Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.grounding.overlap import background, stem
+from citewise.library.lexical import without_shortened
 from citewise.library.library import Library
 from citewise.library.orders import joined
 from citewise.library.papers import SentenceRow
@@ -181,7 +182,7 @@ def _question_terms(text: str, library: Library) -> _Terms:
     idf = ln(1 + (N - df + 0.5) / (df + 0.5)), as in BM25 (Robertson & Zaragoza 2009, eq. 3.3).
     """
     typed: dict[str, str] = {}
-    for word in re.findall(r"\w[\w.-]*\w|\w", text):
+    for word in re.findall(r"\w[\w.-]*\w|\w", without_shortened(text)):
         if word.lower() in _FUNCTION_WORDS:
             continue
         for term in library.terms(word):
