@@ -20,6 +20,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from citewise.answering import deep
+from citewise.answering.aside import ASKS_NOTHING, aside, without_asides
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import Selection, names_first, plainest, select_evidence
 from citewise.answering.kinds import WIDE
@@ -256,7 +257,11 @@ class Assistant:
         filters: Filters,
         course: _Course,
     ) -> Generator[Event, None, None]:
-        question = yield from self._understand(text, history, filters, course)
+        if said := aside(text, self.library):
+            yield from self._reply(said, _Draft.of_nothing(text, history, effort), course)
+            return
+        talk = without_asides(history, self.library)
+        question = yield from self._understand(text, talk, filters, course)
         parts = yield from self._parts(question, effort, course)
         gathered = yield from self._gather(question, parts, effort, course)
         selection = gathered.selection
@@ -279,7 +284,7 @@ class Assistant:
         papers = len({item.paper.id for item in evidence})
         yield Working("write", f"reading {papers} papers")
         rivals = deep.rivals(question, evidence)
-        task = WritingTask(question, evidence, history, effort, parts, rivals, selection.unheard)
+        task = WritingTask(question, evidence, talk, effort, parts, rivals, selection.unheard)
         from_papers = self._from_papers(question, gathered)
         writer = from_papers if self._from_papers_alone() else self.backend
         cited = yield from self._write(writer, task, course)
@@ -592,6 +597,22 @@ class Assistant:
             suggestions=tuple(_follow_ups(titles)),
         )
 
+    def _reply(self, said: str, draft: _Draft, course: _Course) -> Generator[Event, None, None]:
+        """Say something that is no answer."""
+        answer = draft.answer(
+            text=said,
+            sentences=(),
+            citations=(),
+            confidence=1.0,
+            backend=self.backend.name,
+            usage=course.cost,
+            timings_ms=course.timings_ms(),
+            library=self.library.fingerprint,
+            reason=ASKS_NOTHING,
+        )
+        yield SentenceReady(said, None, ())
+        yield Done(answer)
+
     def _decline(self, draft: _Draft, reason: str, course: _Course) -> Generator[Event, None, None]:
         """Say that the papers don't hold the answer, and what is nearest."""
         lines = [f"The papers in this library don't answer that: {reason}."]
@@ -631,6 +652,11 @@ class _Draft:
     hits: tuple[Hit, ...]
     odds: Answerability
     notes: list[str]
+
+    @classmethod
+    def of_nothing(cls, text: str, history: tuple[Message, ...], effort: Effort) -> _Draft:
+        """Of a turn that asks nothing of the papers."""
+        return cls(Question(text, text), history, effort, (), Answerability(0.0, ASKS_NOTHING), [])
 
     def without_focus(self) -> _Draft:
         """The same with the nearest papers first: those that were talked of lose their bonus."""
