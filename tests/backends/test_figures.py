@@ -31,6 +31,49 @@ from citewise.backends.figures import figure_for, in_bold
         # A range is one figure.
         ("What speedup is reported?", "a speedup from 2.91x to 3.51x", "2.91x to 3.51x"),
         ("What speedup is reported?", "speedups of 2.8x-5.8x [2]", "2.8x-5.8x"),
+        ("How much does it shrink?", "reducing its size by 32--60\\%", "32--60\\%"),
+        # By the measure that is named, or its initials.
+        ("What is the hazard ratio?", "(hazard ratio, 0.73; 95% CI, 0.58 to 0.92)", "0.73"),
+        ("What is the hazard ratio?", "lower by 23% (HR = 0.77, 95% CI: 0.6-0.9)", "0.77"),
+        ("odds ratio for stroke", "ORs of 1.54 (1.06-2.23) for stroke", "1.54"),
+        ("What is the hazard ratio?", "odds ratio 2.1 and hazard ratio 1.4", "1.4"),
+        (
+            "whats the mean age of patients",
+            "49 patients (32 men; mean age 58.3 years)",
+            "58.3 years",
+        ),
+        ("What is the mean age?", "mean age of the 529 respondents was 40.3 years", "40.3 years"),
+        ("How old were they?", "232 patients (age 37 years, 46% had AIDS)", "37 years"),
+        (
+            "What F1 score is reached?",
+            "accuracy of 0.99, recall of 0.98, and an F1 of 0.97",
+            "0.97",
+        ),
+        ("What SSIM is reached?", "30.7 dB PSNR and 0.86 SSIM", "0.86"),
+        ("At what sparsity is the speedup measured?", "a 2x speedup at 74% sparsity", "74%"),
+        ("What is the response rate?", "survival of 82%; the response rate was 54%", "54%"),
+        ("mIoU on Cities", "77.4% mIoU at 102 FPS on Cities", "77.4%"),
+        # A measure stands before all its figures; what each is of stands beside it.
+        ("What is the prevalence in men?", "a prevalence of 14% in women and 19% in men", "19%"),
+        ("What is the odds ratio for falls?", "strokes (OR, 3.1) and falls (OR, 8.5)", "8.5"),
+        (
+            "What accuracy does it reach on Cars?",
+            "accuracy from 80.6 to 84.6 on Birds and from 65 to 68 on Cars",
+            "65 to 68",
+        ),
+        # Whole figures.
+        ("What is the mean age?", "a mean age of 58.3 ± 19 years", "58.3 ± 19 years"),
+        ("What is the median survival?", "a median survival of 2·3 months", "2·3 months"),
+        ("How many patients are positive?", "60/232 patients are positive", "60/232"),
+        ("How many patients responded?", "75 of 159 patients responded", "75 of 159"),
+        ("What is the effect size?", "an effect size of -0.35", "-0.35"),
+        ("What correlation is found?", "a correlation of .45 with age", ".45"),
+        # What comes along with a figure, where that is asked for.
+        ("What is the p value?", "a hazard ratio of 0.88 (p=0.41)", "0.41"),
+        ("What is the confidence level?", "0.88 at a confidence level of 95%", "95%"),
+        # Not what is gained, and the nearest where there are several.
+        ("What accuracy is reached on Cars?", "59.5% on Birds, 67.1% (+5.3%) on Cars", "67.1%"),
+        ("What is the error rate?", "by 12% to an error rate of 3%", "3%"),
     ],
 )
 def test_the_figure_asked_for_is_found(question: str, text: str, figure: str) -> None:
@@ -52,6 +95,17 @@ def test_the_figure_asked_for_is_found(question: str, text: str, figure: str) ->
         # Another unit is another thing.
         ("What accuracy does it reach?", "Its accuracy is good, and it is 2x faster."),
         ("How many languages does it cover?", "It covers 3 domains and 40% of the web."),
+        # A measure that is named has no figure here.
+        ("What is the hazard ratio?", "It reduces the risk of death by 27% in 45 patients."),
+        ("mean age of the men", "Men took it (n = 45) or placebo (n = 45)."),
+        ("What is the odds ratio for death?", "the hazard ratio for death was 0.73"),
+        ("What is the AUC of Lantern?", "Lantern has 520,000 pages of 3059 books."),
+        ("What dose of vitamin D is given?", "vitamin D in serum rises with the dose (P < 0.001)"),
+        ("What is the mean age?", "(1) mean age and (2) weight are given"),
+        # Which of the two is each?
+        ("What is the specificity?", "a sensitivity and specificity of 74.6% and 62.4%"),
+        ("What is the prevalence of pain?", "the 6-month prevalence of pain fell"),
+        ("How much phenol is found?", "4-OH phenol is found"),
     ],
 )
 def test_what_answers_nothing_is_no_figure(question: str, text: str) -> None:

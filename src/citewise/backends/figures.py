@@ -1,7 +1,8 @@
 """Which figure of a sentence answers a question for a number.
 
-A figure counts when it has the unit asked for, or stands before the thing that is counted. A figure
-of the question itself, or one inside a name (``4-bit``, ``CIFAR-10``), answers nothing.
+A figure counts when it has the unit asked for, stands before the thing that is counted, or beside
+the measure that the question names. A figure of the question itself, one inside a name (``4-bit``,
+``CIFAR-10``) and one that only says how sure another is (``95% CI``, ``p < 0.05``) answer nothing.
 """
 
 from __future__ import annotations
@@ -9,20 +10,24 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from citewise.backends.measure import measure_named, own_clause, said_beside
 from citewise.grounding.locks import opposite
 
 _UNIT = (
     r"(?:\s?\\?%|\s?\$?\\times\$?|\s?×|\s?times\b|[xX]\b|[kKMBT]\b"
     r"|[\s-]?(?:percent(?:age points?)?|points?|fps|FPS|[GMKT]i?B|[mnuµ]?s\b|secs?|seconds?"
     r"|minutes?|hours?|days?|weeks?|months?|years?|bits?|billion|million|thousand|trillion|[GTP]FLOPs?"
-    r"|Petaflops|[mk]?[WJ]|GPU hours)\b)?"
+    r"|Petaflops|[mk]?[WJ]|GPU hours|[ckmnµμ]?m|[kmµμ]?g(?:/\w+)?|dB|[kMG]?Hz)\b)?"
 )
-_NUMBER = r"(?:[$€£]\s?)?\d+(?:[.,]\d+)*"
+_NUMBER = r"(?:[$€£]\s?)?(?:\d+(?:[.,·]\d+)*|\.\d+)"
+_SPREAD = r"\s?(?:±|\+/-|\$?\\pm\$?)\s?"
 _FIGURE = re.compile(
-    rf"(?<![\w.])(?<!\w-){_NUMBER}{_UNIT}(?:(?:\s?[-–]\s?|\sto\s){_NUMBER}{_UNIT})?"
+    # '60/232' and '60 of 232' are one figure, as are a range and a mean with its spread.
+    rf"(?<![\w.·@^])(?<!\w-)(?:[-−](?=\d))?(?:\d+(?:/|\sof\s)\d+(?![.\d])|{_NUMBER}{_UNIT}"
+    rf"(?:(?:\s?(?:-{{1,3}}|–)\s?|\sto\s|{_SPREAD}){_NUMBER}{_UNIT})?)"
 )
 _MARKER = re.compile(r"(?<!\s)\s*+\[\d+\]")
-_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
+_DIGITS = re.compile(r"\d+(?:[.,·]\d+)*")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 _TIMES = r"[xX]$|×|times"
@@ -39,7 +44,7 @@ _CUES = (
      r"memory|vram|footprint|storage|cache"),
     (r"how long|latency|how much time|\btime\b", rf"{_TIME}|%|{_TIMES}", False,
      rf"time|hours|within|{_SPEED}"),
-    (r"ratio|factor|how (?:much )?(?:small|larg|bigg|great)", rf"{_TIMES}|%|percent", True,
+    (r"\bratio|factor|how (?:much )?(?:small|larg|bigg|great)", rf"{_TIMES}|%|percent", True,
      r"ratio|compress|small|larg|bigg|size"),
     (r"\bcosts?\b|price|expensive", r"^[$€£]", False, r"cost|price|expens"),
     (r"energy|power", rf"[mk]?[WJ]$|%|percent|{_TIMES}", False, r"energy|power|consum|operations"),
@@ -60,6 +65,33 @@ _EMPTY = frozenset(
 _NEAR = 60
 """Characters on each side of a figure in which the question's words count."""
 
+_INTERVAL = rf"{_NUMBER}\s?%?(?:\s?[-–—,;]\s?|\s(?:to|and)\s){_NUMBER}\s?%?"
+_ASIDES = tuple(
+    (re.compile(asks, re.IGNORECASE), re.compile(aside))
+    for asks, aside in (
+        (
+            r"confiden|interval|range",
+            r"\b\d\d(?:\.\d)?\s?\\?%\s?(?:CI|CrI|confidence|credible)\b"
+            rf"|(?:\bCI\b|(?:confidence|credible) \w+)[\s:,=(\[]*{_INTERVAL}"
+            rf"|(?<=[\d%])\s?[(\[]{_INTERVAL}[)\]]",
+        ),
+        (
+            r"\bp\b|significan",
+            rf"\b[pP](?:[-\s]?values?)?[\s:]*(?:[=<>≤≥]|&[lg]t;|less than)[\s=]*{_NUMBER}",
+        ),
+        (r"gain|improv|increas|chang|better|more", rf"\(\+{_NUMBER}\s?(?:\\?%|percent|points)?\)"),
+        (r"how many|number|sample", rf"\b[nN]\s?=\s?{_NUMBER}|\bthe\s\d+(?=\s[a-z])"),
+        (r"(?!)", r"(?<!\S)\(\d{1,2}\)(?=\s)|(?:^|(?<=[,;:]\s)|(?<=\band\s))\d{1,2}\)(?=\s)"),
+    )
+)
+"""Words of a question, and figures that answer no other: limits, p values, gains in brackets, sizes
+of samples, and, for no question at all, the marks of a list."""
+_IN_NAME = re.compile(r"-(?!fold)[A-Za-z]")
+_JOINED = re.compile(r"[^;.]*(?:,|\b(?:and|or|vs\.?|versus|to|with))\s(?:from\s)?")
+"""What stands between two figures of one measure: '14% in women and 19% in men'."""
+_BESIDE_COUNTS = 4
+"""Words around it that a figure's place beside the measure is worth."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -68,7 +100,7 @@ class Figure:
     start: int
     end: int
     fits: bool
-    """Whether it has the unit asked for or counts the thing asked for."""
+    """Whether it has the unit asked for, counts the thing or stands beside the measure."""
     near: int
     """Words of the question around it."""
 
@@ -80,10 +112,17 @@ def figure_for(text: str, question: str) -> Figure | None:
     """
     asked = {word.lower() for word in _WORD.findall(question)} - _EMPTY
     given = set(_DIGITS.findall(question))
-    cues = [cue for cue in _CUES if re.search(cue[0], question, re.IGNORECASE)]
     thing = _stem(counted(question))
-    bare_text = _MARKER.sub(lambda match: " " * len(match.group()), text)
+    measure = None if thing else measure_named(question)
+    # 'At what sparsity is the speedup ...?' does not ask for the speedup.
+    asks = measure.name if measure else question
+    specific = asked - set(measure.core if measure else ())
+    cues = [cue for cue in _CUES if re.search(cue[0], asks, re.IGNORECASE)]
+    bare_text = _without_asides(text, question)
     best: Figure | None = None
+    best_rank = (False, False, 0, 0, 0)
+    last_said: str | None = None
+    last_unit = ""
     found_figures = list(_FIGURE.finditer(bare_text))
     for at, match in enumerate(found_figures):
         figure = match.group().rstrip()
@@ -98,21 +137,27 @@ def figure_for(text: str, question: str) -> Figure | None:
         if follower and any(opposite(follower[1].lower(), word) for word in asked):
             # 'How much faster?' is not answered by '10x slower'.
             continue
+        if not thing and _IN_NAME.match(after):
+            continue
+        unit = re.split(r"\d", figure)[-1]
+        said = said_beside(measure, before, after) if measure else None
+        if said is None and unit == last_unit and _JOINED.fullmatch(before):
+            said = last_said
+        # 'The 6-month prevalence' is not of six months.
+        beside = said is not None and not unit.startswith("-")
+        last_said, last_unit = said, unit
+        fits = any(re.search(fitting, figure) for _, fitting, _, _ in cues)
         if thing:
             # Up to the next figure: '100B parameters on 400 GPUs'.
-            unit = re.split(r"\d", figure)[-1]
             upto = re.split(r"\d|[.;,]\s", unit + after)[0]
-            words = re.findall(r"[A-Za-z]+", upto)
+            words = re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)*", upto)
             fits = thing in [_stem(word) for word in words[:4]]
             if not fits and not _follows(thing, before):
                 continue
-        elif cues:
-            fits = any(re.search(unit, figure) for _, unit, _, _ in cues)
-            has_unit = bool(re.search(r"[^\d.,\s$€£–-]", figure.replace("to", "")))
-            if not fits and (has_unit or not any(bare for _, _, bare, _ in cues)):
+        elif not fits and (measure or cues):
+            bare = beside or (not measure and any(bare for _, _, bare, _ in cues))
+            if not bare or (cues and unit.strip()):
                 continue
-        else:
-            fits = False
         around = f"{before} {after}"
         wide = bare_text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
         near = sum(
@@ -121,13 +166,16 @@ def figure_for(text: str, question: str) -> Figure | None:
         # Not in a name: 'FastLantern runs at 8 fps' does not speak of speed.
         near += any(re.search(same, around) for _, _, _, same in cues)
         # 'With 8 GPUs': the figure beside that of the question.
-        beside = _DIGITS.findall(bare_text[match.end() : until + _NEAR])[:1]
-        near += 3 * bool(given & set(beside))
+        next_to = _DIGITS.findall(bare_text[match.end() : until + _NEAR])[:1]
+        near += 3 * bool(given & set(next_to)) + _BESIDE_COUNTS * beside
         # A percentage or a factor may be of anything.
-        fits = fits and (near > 0 or bool(thing))
+        fits = beside or (fits and (near > 0 or bool(thing)))
         found = Figure(match.start(), match.start() + len(figure), fits, near)
-        if (fits or near) and (best is None or (fits, near) > (best.fits, best.near)):
-            best = found
+        clause = own_clause(before if said is None else said, after)
+        own = len(specific & {word.lower() for word in _WORD.findall(clause)})
+        rank = (fits, beside, own * beside, near, own)
+        if (fits or near) and (best is None or rank > best_rank):
+            best, best_rank = found, rank
     return best
 
 
@@ -145,6 +193,14 @@ def counted(question: str) -> str:
 def in_bold(text: str, figure: Figure) -> str:
     """``text`` with that figure in bold."""
     return f"{text[: figure.start]}**{text[figure.start : figure.end]}**{text[figure.end :]}"
+
+
+def _without_asides(text: str, question: str) -> str:
+    """``text`` with blanks in the place of figures that only come along with others."""
+    unasked = [aside for asks, aside in _ASIDES if not asks.search(question)]
+    for pattern in (_MARKER, *unasked):
+        text = pattern.sub(lambda match: " " * len(match.group()), text)
+    return text
 
 
 def _follows(thing: str, before: str) -> bool:
