@@ -214,9 +214,30 @@ def test_a_connecting_word_is_left_out_at_the_start(sentence: str, opening: str)
     assert not leans
 
 
-@pytest.mark.parametrize("sentence", ["They need a second model.", "This is due to the cache."])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "They need a second model.",
+        "This is due to the cache.",
+        "Only 3 (1.1%) needed a second model.",
+    ],
+)
 def test_a_sentence_that_leans_on_another_is_known(sentence: str) -> None:
     assert standing_alone(sentence)[1]
+
+
+def test_what_begins_a_part_leans_on_nothing() -> None:
+    text, leans = standing_alone("CONCLUSIONS These data show that glass forgets.")
+    assert text == "These data show that glass forgets."
+    assert not leans
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["However, how glass forgets is unknown.", "Yet, what it keeps has not been studied."],
+)
+def test_what_is_not_known_is_told_against_what_is(sentence: str) -> None:
+    assert standing_alone(sentence) == (sentence, True)
 
 
 @given(st.text(max_size=80))
@@ -309,6 +330,21 @@ def test_a_comparison_is_of_the_papers_that_it_names() -> None:
     [
         ("CONCLUSIONS Glass forgets.", "Glass forgets."),
         ("MATERIALS AND METHODS: We built it.", "We built it."),
+        ("CONCLUSIONS AND RELEVANCE Among 90 readers, glass forgot.", "Among 90 readers"),
+        ("RESEARCH DESIGN AND METHODS A total of 9 were built.", "A total of 9"),
+        ("AUTHORS' CONCLUSIONS mRNA of glass forgets.", "mRNA of"),
+        ("DESIGN, SETTING, AND PARTICIPANTS Nine readers took part.", "Nine readers"),
+        ("RESULT(S): Glass forgets.", "Glass forgets."),
+        ("Background/Aims: Glass is old.", "Glass is old."),
+        ("Methods and Findings We built it.", "We built it."),
+        ("Abstract Background: Glass is old.", "Glass is old."),
+        ("CONCLUSIONS However, MRI of glass is slow.", "MRI of glass"),
+        ("CONCLUSIONS MRI of glass is slow.", "MRI of glass"),
+        ("Results of MRI scans differ.", "Results of MRI"),
+        ("Design Automation is old.", "Design Automation"),
+        ("Clinical Trial: nine readers.", "Clinical Trial"),
+        ("CONTEXT is a cache.", "CONTEXT is"),
+        ("RESULTS", "RESULTS"),
         ("DNA Glass is a brand.", "DNA Glass"),
     ],
 )

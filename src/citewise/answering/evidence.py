@@ -14,8 +14,9 @@ from citewise.answering.kinds import SEVERAL, WIDE
 from citewise.answering.question import matter_of
 from citewise.answering.spelling import in_vocabulary
 from citewise.backends.definition import how_plainly
-from citewise.backends.extractive import is_hollow, part_of_abstract, says_where, standing_alone
+from citewise.backends.extractive import is_hollow, says_where, standing_alone
 from citewise.backends.figures import counted
+from citewise.backends.parts import Part, parts_of
 from citewise.grounding.abstention import Features
 from citewise.grounding.belonging import LIKELY, Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
@@ -506,11 +507,11 @@ def select_evidence(
                 + PAPER_WEIGHT * worth[one.hit.paper.id]
             )
             score += _form_bonus(span.text, question)
-            found = part_of_abstract(span.text) if several else None
-            if ordinal < own_work or found is False:
-                score -= BACKGROUND_PENALTY[several]
-            elif found:
+            part = parts_of([span.text])[0] if several else None
+            if part in (Part.RESULTS, Part.CONCLUSION):
                 score += KIND_BONUS
+            elif ordinal < own_work:
+                score -= BACKGROUND_PENALTY[several]
             if says_where(span.text):
                 score -= KIND_BONUS
             if not several and (_AIM.search(span.text) or is_hollow(span.text)):

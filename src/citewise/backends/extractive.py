@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from citewise.backends.base import WritingTask
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.figures import figure_for, in_bold
+from citewise.backends.parts import unlabelled
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
 from citewise.grounding.belonging import BARELY, SQUARELY, told_of
 from citewise.grounding.overlap import stem
@@ -42,14 +43,6 @@ _PURPOSE = re.compile(
     r"\s+(?:this|these|those|that|such|it|them)\b[^,]{0,60},\s+",
     re.IGNORECASE,
 )
-_LABEL = re.compile(
-    r"^(?:(?:OBJECTIVES?|AIMS?|BACKGROUND|CONTEXT|INTRODUCTION|PURPOSE|HYPOTHESIS|METHODS?"
-    r"|MATERIALS? AND METHODS|PATIENTS AND METHODS|DESIGN|SETTING|PARTICIPANTS|PATIENTS"
-    r"|INTERVENTIONS?|(?:MAIN )?OUTCOME MEASURES?|MEASUREMENTS|DATA SOURCES"
-    r"|(?P<end>(?:MAIN )?RESULTS?|FINDINGS|CONCLUSIONS?|INTERPRETATION|SUMMARY))\b"
-    r"[/&:.\s]*)+(?=[A-Z\d])"
-)
-"""The name of its part before a sentence of a structured abstract."""
 _SPEAKS_OF_ITSELF = re.compile(
     r"\b(?:we|our)\b|\bthis (?:paper|work|study|article|survey)\b", re.IGNORECASE
 )
@@ -95,12 +88,21 @@ _ASPECTS = (
 _TEX = re.compile(r"[$_{}\\]")
 _NAME_LIKE = re.compile(r"[A-Za-z][\w-]*[A-Z\d][\w-]*|(?<=[\w,] )[A-Z][\w-]+")
 
+_GAP = re.compile(
+    r"(?:however|nevertheless|nonetheless|yet|still|but)\b.*\b(?:un(?:known|clear|certain|explored)"
+    r"|little is known|poorly understood|elusive|remains? to be"
+    r"|(?:not|never)(?: (?:been|yet|fully|well|clearly))* (?:known|clear|understood|established"
+    r"|stud(?:y|ied)|investigated|determined))\b",
+    re.IGNORECASE,
+)
+"""Tells what is not known, which is true only against what was said before."""
 _NEEDS_COMMA = frozenset(
     "also then first second third yet still instead together next and but so overall thus"
     " hence".split()
 )
 _LEANING = re.compile(
-    r"^(?:it|its|they|their|them|he|she|one|another|both|such|here(?!,? we\b)|this|that|these|those"
+    r"^(?:only \d[\d.,]*\s?%?(?: \([^)]{1,30}\))? (?:had|have|has|was|were|showed|needed|received)"
+    r"|it|its|they|their|them|he|she|one|another|both|such|here(?!,? we\b)|this|that|these|those"
     r"|(?:(?:for|in|on|to|of) )?the (?:former|latter|second|third|other|two|same)|doing so"
     r"|(?:by|in) doing so|in this way"
     r"|(?:with|based on|under|among|given|from|through|on) (?:this|that|these|those|it|them))\b"
@@ -233,24 +235,22 @@ def quoted(sentence: str) -> str:
 
 def standing_alone(sentence: str) -> tuple[str, bool]:
     """A sentence as it can open a paragraph, and whether the one before it must come along."""
-    text = _LABEL.sub("", _MARK.sub("", quoted(sentence)))
-    while match := _CONNECTIVE.match(text):
+    told = _MARK.sub("", quoted(sentence))
+    text = unlabelled(told)
+    begins_part = text != told
+    against = _GAP.match(text) is not None
+    while not against and (match := _CONNECTIVE.match(text)):
         word = match.group().strip().rstrip(",").lower()
         if word in _NEEDS_COMMA and "," not in match.group():
             break
         text = text[match.end() :]
     if purpose := _PURPOSE.match(text):
         text = text[purpose.end() :]
-    leans = bool(_LEANING.match(text))
+    # 'CONCLUSION These data' means all that was found, not the sentence before.
+    leans = against or (not begins_part and _LEANING.match(text) is not None)
     if text[:1].islower() and text.split(maxsplit=1)[0].islower():
         text = text[0].upper() + text[1:]
     return text, leans
-
-
-def part_of_abstract(sentence: str) -> bool | None:
-    """Whether a labelled sentence tells what was found; None for one without a label."""
-    label = _LABEL.match(sentence)
-    return None if label is None else label["end"] is not None
 
 
 def says_where(sentence: str) -> bool:
