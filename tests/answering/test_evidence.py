@@ -105,6 +105,50 @@ def test_a_sentence_that_only_states_an_aim_does_not_come_first(tmp_path: Path) 
     assert found[0].span.text.startswith("RESULTS")
 
 
+TEA = (
+    "BACKGROUND Green tea is drunk by nurses. Their sleep on green tea is much discussed. "
+    "METHODS Nurses were given green tea or water. The sleep of nurses on green tea was compared. "
+    "RESULTS Of the nurses, 40 drank green tea. Sleep was 20 minutes longer in those nurses. "
+    "CONCLUSIONS Green tea lengthens the sleep of nurses. Further trials of green tea and the "
+    "sleep of nurses are needed."
+)
+"""Its sentences share about as many words with a question of tea and sleep."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "opening"),
+    [
+        ("Does green tea improve the sleep of nurses?", "CONCLUSIONS"),
+        ("How was the sleep of nurses on green tea compared?", "The sleep of nurses"),
+    ],
+)
+def test_what_a_paper_concludes_comes_first_unless_its_doing_is_asked_for(
+    asked: str, opening: str, tmp_path: Path
+) -> None:
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper("a", "Tea and nurses", TEA), Paper("b", "Coffee", "Coffee is black.")])
+        found = select(library, asked).evidence
+    assert found[0].span.text.startswith(opening)
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        "The primary end point was the sleep of nurses on green tea.",
+        "Further trials of green tea and the sleep of nurses are needed.",
+        "How green tea acts on the sleep of nurses needs to be studied.",
+        "To understand how green tea acts on the sleep of nurses, we asked 40 nurses.",
+        "The trial of green tea and the sleep of nurses is registered with Trials, number 12.",
+    ],
+)
+def test_a_sentence_that_tells_no_finding_does_not_come_first(empty: str, tmp_path: Path) -> None:
+    told = "The sleep of nurses on green tea was 20 minutes longer."
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper("a", "Tea and nurses", f"{told} {empty}")])
+        found = select(library, "Does green tea improve the sleep of nurses?").evidence
+    assert found[0].span.text == told
+
+
 def test_words_that_no_paper_has_are_known(sample_library: Library) -> None:
     strange = select(sample_library, "How long should a sourdough loaf rise?")
     assert "sourdough" in strange.unknown_words

@@ -16,7 +16,7 @@ from citewise.answering.spelling import in_vocabulary
 from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, says_where, standing_alone
 from citewise.backends.figures import counted
-from citewise.backends.parts import Part, parts_of
+from citewise.backends.parts import Part, parts_of, unlabelled
 from citewise.grounding.abstention import Features
 from citewise.grounding.belonging import LIKELY, Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
@@ -59,12 +59,35 @@ BACKGROUND_PENALTY = {True: 0.06, False: 0.1}
 """For a sentence before the abstract comes to its own work: mostly others' problems. By whether
 several papers answer together."""
 
+PART_WORTH = {
+    True: {Part.RESULTS: 0.08, Part.CONCLUSION: 0.08},
+    False: {
+        Part.SETTING_OUT: -0.15,
+        Part.METHODS: -0.08,
+        Part.RESULTS: 0.04,
+        Part.CONCLUSION: 0.08,
+    },
+}
+"""For a sentence of a labelled part of its abstract. By whether several papers answer together."""
+
+_ASKS_OF_THE_STUDY = re.compile(
+    r"\bhow (?:was|were|did (?:they|the (?:authors|study|trial|researchers)))\b"
+    r"|\b(?:methods?|design(?:ed)?|measured|enrolled|recruited|took part|participants?|samples?"
+    r"|funded|registered|aims?|objectives?|purpose|hypothes[ie]s|end ?-?points?"
+    r"|outcome measures?)\b",
+    re.IGNORECASE,
+)
+"""A question for how a study was done or why: of its parts, any may tell."""
+
 AIM_PENALTY = 0.15
 """For a sentence that says what was to be found out, or hoped for, where it is asked what is so."""
 
 _AIM = re.compile(
-    r"^(?-i:OBJECTIVES?|AIMS?|PURPOSE|BACKGROUND|RATIONALE|INTRODUCTION|DESIGN|SETTINGS?|IMPORTANCE"
-    r"|PARTICIPANTS|SUBJECTS|DATA SOURCES?|MAIN OUTCOME MEASURES?)\b"
+    r"^to (?:assess|clarify|determine|evaluate|examine|explore|identify|investigate|understand)\b"
+    r"(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal|propos|present|introduc)\w*)"
+    r"|\bprimary (?:end ?-?points?|outcomes?)(?: measures?)? (?:was|were)\b"
+    r"(?!.*(?:%|\b(?:not|met|reached|similar|differ|significant|lower|higher|reduced)))"
+    r"|^(?:the )?baseline characteristics\b|\bis registered (?:with|at|as|in)\b"
     r"|\b(?:objective|aim|purpose|goal)s? of (?:this|the present|our) (?:study|paper|work|review)\b"
     r"|\bwe (?:\w+ )?(?:sought|aim(?:ed)?|hypothesi[sz]ed?|ask(?:ed)?|stud(?:y|ied)|investigated?"
     r"|examined?|explored?) (?:to|that|whether|if|how|the)\b"
@@ -496,8 +519,15 @@ def select_evidence(
     scored: list[_Scored] = []
     own_share = OWN_SHARE if several else 0.0
     best_covered = 0.0
+    of_the_study = _ASKS_OF_THE_STUDY.search(question.standalone) is not None
+    # A number that is asked for is as often one of the methods.
+    by_part = several or not (of_the_study or question.kind is QuestionKind.NUMBER)
+    for_findings = not (several or of_the_study)
     for one in seen:
-        own_work = _own_work_starts([span.text for span in one.spans])
+        texts = [span.text for span in one.spans]
+        own_work = _own_work_starts(texts)
+        # A list tells what a part begins with; behind it come the details.
+        parts = [parts_of([text])[0] for text in texts] if several else parts_of(texts)
         for ordinal, span in enumerate(one.spans):
             own = terms.covered(one.terms[ordinal])
             shared = terms.covered(one.terms[ordinal] | one.title_terms)
@@ -507,14 +537,14 @@ def select_evidence(
                 + PAPER_WEIGHT * worth[one.hit.paper.id]
             )
             score += _form_bonus(span.text, question)
-            part = parts_of([span.text])[0] if several else None
-            if part in (Part.RESULTS, Part.CONCLUSION):
-                score += KIND_BONUS
-            elif ordinal < own_work:
+            part = parts[ordinal]
+            if by_part and part in PART_WORTH[several]:
+                score += PART_WORTH[several][part]
+            elif ordinal < own_work and part in (None, Part.SETTING_OUT):
                 score -= BACKGROUND_PENALTY[several]
             if says_where(span.text):
                 score -= KIND_BONUS
-            if not several and (_AIM.search(span.text) or is_hollow(span.text)):
+            if for_findings and (_AIM.search(unlabelled(span.text)) or is_hollow(span.text)):
                 score -= AIM_PENALTY
             scored.append((score, one.hit, ordinal, span))
             best_covered = max(best_covered, shared)

@@ -189,7 +189,12 @@ _HOLLOW = re.compile(
     r"\bwe hope\b|\bpav(?:e|es|ing) the way\b"
     r"|\b(?:great|significant|strong) (?:potential|promise)\b"
     r"|\b(?:valuable|useful) insights?\b|\bfuture (?:research|works?|studies)\b|\bsheds? light\b"
-    r"|\bset(?:s|ting)? the stage\b|\bopens? (?:up )?new\b",
+    r"|\bset(?:s|ting)? the stage\b|\bopens? (?:up )?new\b"
+    r"|^[^,;:]{0,60}\b(?:further|future|additional|more|larger?) (?:[\w-]+ ){0,3}?"
+    r"(?:research|stud(?:y|ies)|trials?|work|investigations?|data)\b"
+    r".*\b(?:needed|required|warranted|necessary|should)\b"
+    r"|\bneed for (?:further|future|additional|more|larger)\b"
+    r"|\bneeds? to be (?:found|addressed|confirmed|determined|explored|investigated|studied)\b",
     re.IGNORECASE,
 )
 """Hopes for what a paper may lead to: they say nothing of it."""
