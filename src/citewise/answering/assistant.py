@@ -72,7 +72,7 @@ _PAPERS = {Effort.QUICK: 6, Effort.NORMAL: 12, Effort.DEEP: 24}
 """Papers that are looked at."""
 _PAPERS_WIDE = {Effort.QUICK: 9, Effort.NORMAL: 18, Effort.DEEP: 24}
 """The same for a list or an overview, which any of them may belong to."""
-_MANY_PAPERS = 20_000
+_MANY_PAPERS = 10_000
 """A library of more has many that come near: the best are read beside the question before one is
 taken. Of one of 475 or 5,000 little is won by that, of one of 112,569 much (docs/retrieval.md)."""
 _PAPERS_FOR_A_DEFINITION = 100

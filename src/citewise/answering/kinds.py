@@ -62,7 +62,8 @@ _KEYWORDS = re.compile(
 _MANY = (
     r"(?:papers|methods|works|approaches|models|studies|systems|techniques|benchmarks|datasets"
     r"|frameworks|surveys|algorithms|architectures|tools|designs|projects|networks|articles"
-    r"|publications|experiments|trials|schemes|tricks|groups|teams)"
+    r"|publications|experiments|trials|schemes|tricks|groups|teams|rcts|meta-analyses|reviews"
+    r"|cohorts|case (?:reports|series|studies)|corpora|preprints|registries)"
 )
 _BETWEEN = (
     r"(?!(?:do|does|did|can|could|should|would|will|may|has|have|had|makes?|limits?|causes?|helps?"
@@ -74,6 +75,11 @@ _LIST = re.compile(
     r"|^(?:which|what|who) of (?:(?:them|these|those)\b|[A-Z][^?]*, [^?]* and )"
     rf"|^(?:[\w-]+\s+){{0,3}}{_MANY} (?:about|on|for|that|which|where|with|using|of|in|\w+ing)\b"
     r"|^(?:(?!what|which|how|who|why)[\w'’-]+\s+){1,6}(?:papers|studies|articles|publications)[?.!]*$"
+    rf"|^(?:[\w-]+\s+){{0,4}}{_MANY}[?.!]*$"
+    r"|^(?:is|are) there (?:(?:any|an?|some|other)\s+)?(?:[\w-]+\s+){0,2}(?:work|papers?|research"
+    r"|stud(?:y|ies)|survey|review|dataset|benchmark)s?"
+    r" (?:on|about|that|which|for|of|using|with|in)\b"
+    r"|\bwhich ones\b[^?]*[?.!]*$"
     rf"|\bwhich (?:of the (?:[\w-]+\s+){{0,4}}{_MANY}\b(?!.*\bor\b)|(?:papers|studies)\b)"
     r"|^who (?:else|works?|has|have|(?!is\b|was\b|does\b|wrote\b)\w+s)\b|\b(?:list|name) them\b"
     r"|^(?:what|which) (?:[\w-]+\s+){1,12}(?:are|were|have been) (?:there|described|proposed"
