@@ -369,3 +369,20 @@ def test_the_confidence_separates_good_from_bad(
     assert all(0 <= answer.confidence <= 1 for answer in answers.values())
     declined = assistant.ask(OFF_TOPIC[0])
     assert declined.confidence > 0.5, "sure that the papers do not hold it"
+
+
+@pytest.mark.parametrize(
+    ("question", "title", "not_said"),
+    [
+        ("Is there a survey of model compression?", "A Survey", "Near, but not"),
+        ("image generation without training", "Training-free", "Near, though"),
+    ],
+)
+def test_papers_that_hold_a_condition_are_looked_for_and_told_first(
+    assistant: Assistant, question: str, title: str, not_said: str
+) -> None:
+    answer = assistant.ask(question)
+    held, _, near = answer.text.partition(not_said)
+    assert title in held
+    assert near
+    assert held.startswith("- **")

@@ -266,3 +266,34 @@ def test_a_pronoun_is_not_what_its_own_clause_asks_for(
     understood = understand(question, ABOUT_FALCON, sample_library)
     assert [sample_library.paper(ident).title[:7] for ident in understood.focus] == ["Falcon:"]
     assert "Falcon" in understood.standalone
+
+
+@pytest.mark.parametrize(
+    ("asked", "matter"),
+    [
+        ("Which papers are surveys of pruning?", "pruning"),
+        ("randomised trials of pruning", "pruning"),
+        ("List approaches to pruning without retraining.", "pruning"),
+        ("Which pruning methods other than magnitude pruning are there?", "pruning methods"),
+        ("List the surveys.", "surveys."),
+    ],
+)
+def test_a_condition_on_the_papers_is_not_searched_for_as_their_matter(
+    asked: str, matter: str
+) -> None:
+    assert matter_of(Question(asked, asked, QuestionKind.LIST)) == matter
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Is there a survey of pruning?",
+        "Can I prune a model without retraining?",
+        "pruning methods other than magnitude pruning",
+    ],
+)
+def test_a_condition_that_any_paper_may_hold_wants_a_list(
+    asked: str, sample_library: Library
+) -> None:
+    kind = understand(asked, (), sample_library).kind
+    assert kind in (QuestionKind.LIST, QuestionKind.OVERVIEW)

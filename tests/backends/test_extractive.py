@@ -10,14 +10,9 @@ from hypothesis import strategies as st
 
 from citewise.answering.citations import CitedText
 from citewise.backends.base import WritingTask
+from citewise.backends.conditions import NONE_SAYS, NOT_SAID
 from citewise.backends.definition import NOT_DEFINED
-from citewise.backends.extractive import (
-    NONE_SAYS,
-    NONE_SQUARELY,
-    NOT_SAID,
-    ExtractiveBackend,
-    standing_alone,
-)
+from citewise.backends.extractive import NONE_SQUARELY, ExtractiveBackend, standing_alone
 from citewise.backends.writing import collect
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.library.passages import sentence_spans
@@ -377,3 +372,50 @@ def test_a_list_of_what_does_without_tells_who_says_so() -> None:
     assert NOT_SAID in written(QuestionKind.LIST, LANTERN, free, HARBOR, asked=asked).text
     none = written(QuestionKind.LIST, LANTERN, asked="Which caches work without a lamp?").text
     assert none.startswith(NONE_SAYS)
+
+
+def test_an_overview_of_what_does_without_tells_who_says_so() -> None:
+    free = Paper("p9", "Glass caches", "We present a lamp-free cache of glass for texts.")
+    text = written(QuestionKind.OVERVIEW, LANTERN, free, asked="caches without a lamp").text
+    said, _, unsaid = text.partition(NOT_SAID)
+    assert "Glass caches" in said
+    assert "Lantern" in unsaid
+
+
+def test_papers_of_the_sort_asked_for_come_first_and_apart() -> None:
+    survey = Paper("p9", "Caches for texts: a survey", "Caches of texts grow with every word.")
+    lead = "Near, but not a survey or review by title or abstract:"
+    for kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
+        text = written(kind, LANTERN, survey, HARBOR, asked="surveys of caches for texts").text
+        held, _, near = text.partition(lead)
+        assert "a survey**" in held
+        assert "Lantern" not in held
+        assert "Lantern" in near
+    none = written(QuestionKind.LIST, LANTERN, HARBOR, asked="surveys of caches for texts").text
+    assert none.startswith("No paper says that it is a survey or review. The nearest:")
+
+
+def test_what_is_about_the_other_thing_is_not_told() -> None:
+    wood = Paper("p9", "Wood", "We present a cache of wood that stores every word of a text.")
+    text = written(QuestionKind.LIST, LANTERN, wood, asked="Which caches other than Lantern?").text
+    assert "Wood" in text
+    assert "Lantern" not in text
+    none = written(QuestionKind.LIST, LANTERN, asked="Which caches other than Lantern?").text
+    assert none.startswith("All that was found speaks of it.")
+
+
+def test_a_paper_whose_title_is_about_what_is_to_be_absent_comes_last() -> None:
+    about = Paper("p8", "Better lamps for caches", "We present lamps for caches of texts.")
+    asked = "Which caches work without lamps?"
+    text = written(QuestionKind.LIST, about, LANTERN, HARBOR, asked=asked).text
+    assert text.startswith(NONE_SAYS)
+    assert text.index("Harbor") < text.index("Better lamps")
+
+
+def test_what_holds_a_condition_is_told_where_nothing_else_is() -> None:
+    asked = "Which caches work without glass?"
+    near = Paper("p8", "Words on a disk", "It keeps every word of a text without any glass.")
+    far = replace(evidence(near)[0], covered=0.1, belongs=0.9)
+    lantern = replace(evidence(LANTERN)[3], n=2, covered=1.0, belongs=0.1)
+    task = WritingTask(Question(asked, asked, QuestionKind.LIST), (far, lantern))
+    assert "Words on a disk" in "".join(ExtractiveBackend().write(task))

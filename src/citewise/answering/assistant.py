@@ -22,12 +22,19 @@ from typing import TYPE_CHECKING
 from citewise.answering import deep
 from citewise.answering.aside import ASKS_NOTHING, aside, without_asides
 from citewise.answering.citations import CitedText
-from citewise.answering.evidence import Selection, names_first, plainest, select_evidence
+from citewise.answering.evidence import (
+    Selection,
+    names_first,
+    plainest,
+    select_evidence,
+    sentences_of,
+)
 from citewise.answering.kinds import WIDE
 from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
 from citewise.answering.wishes import asks_what_it_says, authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
+from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import thing_defined
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.backends.limits import Limits
@@ -79,6 +86,10 @@ _PAPERS_FOR_A_DEFINITION = 100
 _DEFINING = 4
 """Papers that are looked through for what a thing is, where those that fit best do not say it, and
 how many of those that say it are taken."""
+_PAPERS_FOR_A_CONDITION = 150
+_HOLDING = 20
+"""Papers that are looked through for a condition that a question sets on them, for each wording of
+it, and how many of those that hold it are judged beside the ones that were found anyway."""
 _PLAIN = 0.95
 """How plainly it is said when no other paper need be looked for (``definition.how_plainly``)."""
 _EVIDENCE = {Effort.QUICK: 12, Effort.NORMAL: 24, Effort.DEEP: 48}
@@ -408,8 +419,11 @@ class Assistant:
         hits = search(question, papers[effort])
         if question.kind is QuestionKind.DEFINITION and thing_defined(question.standalone):
             hits += self._defining(question, hits, search)
+        condition = condition_of(question.standalone) if question.kind in WIDE else None
+        if condition is not None:
+            hits += self._holding(question, condition, hits)
         selection = select_evidence(
-            question, hits, self.library, most=most, most_per_paper=_PER_PAPER
+            question, hits, self.library, most=most, most_per_paper=_PER_PAPER, condition=condition
         )
         return Gathered(question, hits, selection, tuple(notes))
 
@@ -433,6 +447,29 @@ class Assistant:
         plainer = [at for at in range(len(further)) if plain[at] > best]
         plainer.sort(key=lambda at: (-plain[at], at))
         return tuple(further[at] for at in plainer[:_DEFINING])
+
+    def _holding(
+        self, question: Question, condition: Condition, hits: Sequence[Hit]
+    ) -> tuple[Hit, ...]:
+        """Papers further down that hold a condition of the question, those found best first."""
+        known = {hit.paper.id for hit in hits}
+        further: dict[str, Hit] = {}
+        for wording in condition.wordings(matter_of(question)):
+            for hit in self.library.find(wording, _PAPERS_FOR_A_CONDITION, question.filters).hits:
+                before = further.get(hit.paper.id, hit)
+                if hit.paper.id not in known:
+                    further[hit.paper.id] = min(hit, before, key=_rank)
+        rows = self.library.sentences(list(further))
+        holding = [
+            hit
+            for hit in further.values()
+            if (row := rows.get(hit.paper.id)) is not None
+            and condition.held_by(hit.paper.title, sentences_of(hit.paper, row))
+        ]
+        holding.sort(key=_rank)
+        return tuple(
+            replace(hit, rank=n) for n, hit in enumerate(holding[:_HOLDING], len(hits) + 1)
+        )
 
     def _search(
         self, question: Question, papers: int, *, read: bool
@@ -703,6 +740,10 @@ class _Draft:
             suggestions=suggestions,
             prior_history=self.history,
         )
+
+
+def _rank(hit: Hit) -> int:
+    return hit.rank
 
 
 def _last(events: Iterator[Event]) -> Answer:

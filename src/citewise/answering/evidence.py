@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from citewise.answering.kinds import SEVERAL, WIDE
 from citewise.answering.question import matter_of
 from citewise.answering.spelling import in_vocabulary
+from citewise.backends.conditions import Condition
 from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, says_where, standing_alone
 from citewise.backends.figures import counted
@@ -396,6 +397,11 @@ def _answered(question: Question, titles: Sequence[str], abstracts: Sequence[str
     return max(one.answered for one in entailment_model().read(pairs))
 
 
+def sentences_of(paper: Paper, row: SentenceRow) -> list[str]:
+    """The sentences of a paper's abstract."""
+    return [paper.abstract[start:end] for start, end in row.spans]
+
+
 def _own_words(paper: Paper, rows: Mapping[str, SentenceRow]) -> str:
     """The abstract without what its sentences leave out: words that are meant for a machine."""
     row = rows.get(paper.id)
@@ -478,6 +484,20 @@ def _add_leads(chosen: dict[tuple[str, int], _Scored], scored: Sequence[_Scored]
             chosen.setdefault((paper_id, ordinal), by_place[paper_id, ordinal])
 
 
+def _add_holding(
+    chosen: dict[tuple[str, int], _Scored], scored: Sequence[_Scored], condition: Condition
+) -> None:
+    """Add the sentence by which each paper holds a condition, or else its best one."""
+    sentences: dict[str, list[_Scored]] = {}
+    for item in scored:
+        sentences.setdefault(item[1].paper.id, []).append(item)
+    for paper_id, items in sentences.items():
+        said = [item for item in items if condition.said_in(item[3].text)]
+        if said or condition.held_by(items[0][1].paper.title, [item[3].text for item in items]):
+            best = min(said or items, key=lambda item: _OWN_WORK.search(item[3].text) is None)
+            chosen.setdefault((paper_id, best[2]), best)
+
+
 def _in_turn(scored: Sequence[_Scored], kind: QuestionKind) -> Sequence[_Scored]:
     """Scored sentences in the order in which they are given their places.
 
@@ -496,11 +516,12 @@ def select_evidence(
     *,
     most: int,
     most_per_paper: int,
+    condition: Condition | None = None,
 ) -> Selection:
     """The best sentences of the found papers: ``most`` in all, ``most_per_paper`` of one paper.
 
     A comparison gets whole abstracts, so that what is not stated can be told from what was not
-    looked at.
+    looked at. Of a paper that holds the ``condition``, what says so is there besides.
     """
     if question.kind is QuestionKind.COMPARISON:
         most, most_per_paper = 2 * most, _WHOLE_ABSTRACT
@@ -558,6 +579,8 @@ def select_evidence(
         if taken.get(paper_id, 0) < most_per_paper:
             taken[paper_id] = taken.get(paper_id, 0) + 1
             chosen[paper_id, item[2]] = item
+    if condition is not None:
+        _add_holding(chosen, scored, condition)
     _add_leads(chosen, scored)
     offered = list(chosen.values())
     if several:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from citewise.answering.kinds import SEVERAL, by_rule, kind_of
+from citewise.answering.kinds import SEVERAL, WIDE, by_rule, kind_of
 from citewise.answering.periods import wished_period
 from citewise.answering.spelling import respelled
 from citewise.answering.wishes import pointed_at, wished_papers
+from citewise.backends.conditions import OfSort, condition_of
 from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
@@ -99,6 +100,12 @@ _ASKS = re.compile(
     r"|^(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should|may)\b",
     re.IGNORECASE,
 )
+_FOR_ANYONE = re.compile(
+    r"^(?:(?:how )?(?:can|could|do|should|would) (?:i|we|you|one)|how to|is it possible to"
+    r"|has any(?:one|body)|(?:is|are) there (?:an?|any) (?:ways?|methods?|approach(?:es)?))\b",
+    re.IGNORECASE,
+)
+"""How a question begins that any paper may answer that has a way."""
 _MOST_FOCUS = 8
 _LONGEST_NAME = 6
 """Words of a title that can stand for its paper in a question."""
@@ -113,6 +120,12 @@ def _kind_here(text: str, library: Library) -> QuestionKind:
     bare = "?" not in text and len(text.split()) <= _LONGEST_TOPIC and not _ASKS.search(text)
     topic = bare and by_rule(text) is QuestionKind.FACT
     kind = QuestionKind.OVERVIEW if topic else kind_of(text)
+    condition = condition_of(text)
+    if condition is not None and kind not in WIDE:
+        # 'Is there a survey of X?' wants the surveys, 'methods other than X' compares nothing.
+        if isinstance(condition, OfSort) or _FOR_ANYONE.search(text):
+            return QuestionKind.LIST
+        kind = bare_kind if (bare_kind := kind_of(condition.matter)) in WIDE else kind
     if kind is QuestionKind.OVERVIEW and len(named_papers(text, library, 2)) == 1:
         return QuestionKind.HOW
     return kind
@@ -127,8 +140,12 @@ def matter_of(question: Question) -> str:
     asked = question.standalone
     if question.kind not in SEVERAL:
         return asked
-    matter = _FRAME.sub("", _TAIL.sub("", asked))
-    return matter if re.search(r"\w{2}", matter) else asked
+    condition = condition_of(asked) if question.kind in WIDE else None
+    for wanted in (asked,) if condition is None else (condition.matter, asked):
+        matter = _FRAME.sub("", _TAIL.sub("", wanted))
+        if re.search(r"\w{2}", matter):
+            return matter
+    return asked
 
 
 def named_papers(text: str, library: Library, limit: int = _MOST_FOCUS) -> list[Paper]:

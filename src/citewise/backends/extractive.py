@@ -13,14 +13,15 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from citewise.backends.base import WritingTask
+from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.figures import figure_for, in_bold
 from citewise.backends.parts import unlabelled
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
-from citewise.grounding.belonging import BARELY, SQUARELY, told_of
-from citewise.grounding.overlap import stem
+from citewise.grounding.belonging import BARELY, BESIDE_BEST, SQUARELY, told_of
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
-from citewise.types import Evidence, Message, QuestionKind, Usage, short_name
+from citewise.library.passages import sentence_spans
+from citewise.types import Evidence, Message, Paper, QuestionKind, Usage, short_name
 
 _CONNECTIVE = re.compile(
     r"^(?:however|moreover|furthermore|in addition|additionally|also|finally|lastly|therefore|thus"
@@ -150,22 +151,6 @@ _NEAR_OTHERWISE = 0.88
 _ABOUT_WHAT_IS_COMPARED = 0.45
 """And when it holds this share of the question's words, of the most that any paper holds: one that
 shares a word is not about the matter. These shares were chosen on the dev questions."""
-_ASKS_WITHOUT = re.compile(
-    r"(?:\b(?:without|with no|needs? no|requires? no|uses? no|free of)"
-    r"|(?:\bnot|n['’]t) (?:need|require|use|rely on))\s+"
-    r"(?:(?:any|an?|the|further|additional|extra|more|separate|second|all)\s+)*"
-    r"(?P<thing>[\w-]+(?:\s+[\w-]+)?)",
-    re.IGNORECASE,
-)
-"""A question for what does without something."""
-_WITHOUT = re.compile(
-    r"(?:n['’]t|\b(?:without|no|not|never|nor|eliminat\w+|avoid\w*|obviat\w*|abstains? from|free of"
-    r"|instead of|rather than))\b([^.;:]{0,60})|\b([\w-]+)-free\b",
-    re.IGNORECASE,
-)
-_STOPS = frozenset("a an the of in on at to for from by with and or but that which models".split())
-NOT_SAID = "Near, though their abstracts do not say so:"
-NONE_SAYS = "No abstract says so in as many words. The nearest:"
 NONE_SQUARELY = "No paper here is squarely about that. The nearest:"
 _MOST_UNHEARD = 3
 _MOST_UNSAID = 3
@@ -175,8 +160,12 @@ _COMPARED_AT_LEAST = 2
 _FIGURES = frozenset({QuestionKind.NUMBER, QuestionKind.COMPARISON})
 """Kinds of question that a figure answers, if they ask for one."""
 _NEAR_AT_LEAST = 0.55
-_WIDER = 0.65
-"""How near a paper must come that is told for what it does without."""
+_WIDER = 0.5
+"""Share of the best score that a paper must come to that is told for a condition it holds."""
+_ON_THE_MATTER = 0.3
+"""Where a sentence denies a thing, instead the share of the question's words that its paper must
+hold, of the most that any holds: many papers do without training. Chosen by hand on six
+questions."""
 _SENTENCE_NEAR = 0.72
 """A further sentence of a paper is told when it scores this share of the paper's best."""
 _NAMESAKE_NEAR = 0.75
@@ -280,7 +269,7 @@ class _Chosen:
     groups: list[list[Evidence]]
     """The paper with the best sentence first."""
     wider: Sequence[list[Evidence]] = ()
-    """For a list, also papers further off: what they do without may still qualify them."""
+    """For a list, also papers further off: a condition that they hold may still qualify them."""
     namesakes: bool = False
     """Whether the papers share the name that the question uses."""
 
@@ -308,9 +297,8 @@ def _chosen(task: WritingTask) -> _Chosen:
         kept = told_of([group[0].belongs for group in ranked], kind)
         told = [group for group, keep in zip(ranked, kept, strict=True) if keep]
         told = told or [max(ranked, key=lambda group: group[0].belongs)]
-        wide = ranked[0][0].score * _WIDER
-        wider = [g for g in ranked if g[0].score >= wide and g[0].belongs >= BARELY]
-        return _Chosen(told[: _MOST_PAPERS[kind]], wider[: _MOST_PAPERS[kind]])
+        wider = [group for group in ranked if group[0].belongs >= BARELY]
+        return _Chosen(told[: _MOST_PAPERS[kind]], wider)
     compared = kind is QuestionKind.COMPARISON
     if not compared and (namesakes := _namesakes(ranked, task.question.standalone)):
         return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
@@ -341,44 +329,41 @@ def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evi
     return []
 
 
-def _without(question: str) -> frozenset[str]:
-    """What a question wants papers to do without, as bare words; empty for most questions."""
-    match = _ASKS_WITHOUT.search(question)
-    if match is None:
-        return frozenset()
-    words = match["thing"].split()
-    kept = words[:1] if len(words) > 1 and words[1].lower() in _STOPS else words
-    return frozenset(map(_bare, kept))
-
-
-def _bare(word: str) -> str:
-    """A word's stem; tuning and training anew are training."""
-    word = re.sub(r"^re-?(?=train)", "", word.lower())
-    return "train" if re.search(r"train|tun(?:e|ing)$", word) else stem(word)
-
-
-def _does_without(sentence: str, thing: frozenset[str]) -> bool:
-    """Whether a sentence denies that thing ('without any training', 'training-free')."""
-    for match in _WITHOUT.finditer(sentence):
-        said = match[1] if match[1] is not None else match[2]
-        if thing <= {_bare(word) for word in re.findall(r"[\w-]+", said)[:7]}:
-            return True
-    return False
-
-
 def _told_apart(
-    ranked: Sequence[list[Evidence]], thing: frozenset[str]
+    chosen: _Chosen, condition: Condition
 ) -> tuple[list[list[Evidence]], list[list[Evidence]]]:
-    """The papers that say that they do without, by the sentence that says so, and the others."""
-    saying: list[list[Evidence]] = []
-    others: list[list[Evidence]] = []
-    for group in ranked:
-        said = next((item for item in group if _does_without(item.span.text, thing)), None)
-        if said is None:
-            others.append(group)
-        else:
-            saying.append([said, *(item for item in group if item is not said)])
-    return saying, others
+    """The papers that hold a condition and belong, what says so first, and those that do not."""
+    groups = chosen.wider or chosen.groups
+    held = [_holds(group[0].paper, condition) for group in groups]
+    holding = [group for group, holds in zip(groups, held, strict=True) if holds]
+    others = [group for group, holds in zip(groups, held, strict=True) if not holds]
+    # A sentence that denies a thing scores low: that its paper is on the matter shows otherwise.
+    about = _ON_THE_MATTER * max(g[0].covered for g in groups) if condition.telling else 0.0
+    near = 0.0 if condition.telling else _WIDER * max(g[0].score for g in chosen.groups)
+    beside = chosen.groups if condition.among_all else holding
+    best = BESIDE_BEST[QuestionKind.LIST] * max((g[0].belongs for g in beside), default=0.0)
+    fitting = [
+        group
+        for group in holding
+        if group[0].score >= near and group[0].belongs >= best and group[0].covered >= about
+    ]
+    if not fitting and not any(group in chosen.groups for group in others):
+        # An answer from far off is better than an empty one.
+        fitting = holding
+    return [_saying_first(group, condition) for group in fitting], others
+
+
+def _holds(paper: Paper, condition: Condition) -> bool:
+    """Whether a paper holds a condition by its title or its abstract."""
+    spans = sentence_spans(paper.abstract)
+    return condition.held_by(paper.title, [paper.abstract[start:end] for start, end in spans])
+
+
+def _saying_first(group: list[Evidence], condition: Condition) -> list[Evidence]:
+    """A paper's evidence with the sentence first that says that it holds a condition."""
+    said = [item for item in group if condition.said_in(item.span.text)]
+    said.sort(key=lambda item: _SPEAKS_OF_ITSELF.search(item.span.text) is None)
+    return [*said[:1], *(item for item in group if item not in said[:1])]
 
 
 def _telling(group: Sequence[Evidence]) -> list[Evidence]:
@@ -555,17 +540,17 @@ class ExtractiveBackend:
         if task.unheard:
             words = ", ".join(f"'{word}'" for word in task.unheard[:_MOST_UNHEARD])
             yield f"No paper here mentions {words}. The nearest:\n\n"
-        thing = _without(task.question.standalone) if kind is QuestionKind.LIST else frozenset()
+        condition = condition_of(task.question.standalone) if kind in _ANY_NUMBER else None
         squarely = any(group[0].belongs >= SQUARELY for group in groups)
-        if kind in _ANY_NUMBER and not (thing or squarely or task.unheard) and groups:
+        if kind in _ANY_NUMBER and not (condition or squarely or task.unheard) and groups:
             yield f"{NONE_SQUARELY}\n\n"
         if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
             yield from self._table(groups)
+        elif condition is not None:
+            yield from self._list_holding(chosen, condition)
         elif kind is QuestionKind.OVERVIEW and len(groups) > 1:
             few = len(groups) <= _FEW_PAPERS
             yield from self._overview(groups, _SENTENCES[kind] + few)
-        elif thing:
-            yield from self._list_without(chosen, thing)
         elif kind is QuestionKind.LIST and len(groups) > 1:
             yield from self._listed(groups, _SENTENCES[kind])
         else:
@@ -600,19 +585,27 @@ class ExtractiveBackend:
             gap = "\n"
             yield from self._listed(members, sentences)
 
-    def _list_without(self, chosen: _Chosen, thing: frozenset[str]) -> Iterator[str]:
-        """The papers that say that they do without something, then the nearest that do not."""
-        saying, others = _told_apart(chosen.wider or chosen.groups, thing)
-        near = [group for group in others if group in chosen.groups][:_MOST_UNSAID]
-        for group in saying:
+    def _list_holding(self, chosen: _Chosen, condition: Condition) -> Iterator[str]:
+        """The papers that hold a condition, then the nearest that do not."""
+        holding, others = _told_apart(chosen, condition)
+        least = SQUARELY if holding else 0.0
+        near = [g for g in others if g in chosen.groups and g[0].belongs >= least]
+        near.sort(key=lambda group: condition.against(group[0].paper.title))
+        near = near[:_MOST_UNSAID] if condition.near or not holding else []
+        sentences = _SENTENCES[QuestionKind.LIST]
+        for group in holding[: _MOST_PAPERS[QuestionKind.LIST]]:
+            titled = condition.titled(group[0].paper.title)
+            if titled or not condition.said_in(group[0].span.text):
+                yield from self._listed([sorted(group, key=lambda item: -item.score)], sentences)
+                continue
             run = _led(group[0], {item.ordinal: item for item in group}) or group[:1]
             words = [standing_alone(run[0].span.text)[0], *(quoted(i.span.text) for i in run[1:])]
             told = " ".join(f"{text} [{i.n}]" for text, i in zip(words, run, strict=True))
             yield f"- **{group[0].paper.heading}** — {told}\n"
         if near:
-            gap = "\n" if saying else ""
-            yield f"{gap}{NOT_SAID if saying else NONE_SAYS}\n\n"
-            yield from self._listed(near, _SENTENCES[QuestionKind.LIST])
+            gap = "\n" if holding else ""
+            yield f"{gap}{condition.near if holding else condition.none}\n\n"
+            yield from self._listed(near, sentences)
 
     def _listed(self, groups: Sequence[Sequence[Evidence]], sentences: int) -> Iterator[str]:
         for group in groups:
