@@ -5,13 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from citewise.answering.kinds import kind_of
-from citewise.answering.question import (
-    leans_on_history,
-    matter_of,
-    named_papers,
-    understand,
-    without_commands,
-)
+from citewise.answering.question import matter_of, understand, without_commands
+from citewise.answering.talk import leans_on_history, named_papers
 from citewise.library.library import Library
 from citewise.types import Filters, Message, Question, QuestionKind, short_name
 

@@ -32,6 +32,7 @@ from citewise.answering.evidence import (
 from citewise.answering.kinds import WIDE
 from citewise.answering.question import matter_of, understand
 from citewise.answering.revising import Draft
+from citewise.answering.talk import DECLINED
 from citewise.answering.wishes import asks_what_it_says, authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.conditions import Condition, condition_of
@@ -652,7 +653,7 @@ class Assistant:
 
     def _decline(self, draft: _Draft, reason: str, course: _Course) -> Generator[Event, None, None]:
         """Say that the papers don't hold the answer, and what is nearest."""
-        lines = [f"The papers in this library don't answer that: {reason}."]
+        lines = [f"{DECLINED}: {reason}."]
         draft = draft.without_focus()
         nearest = draft.hits[:3]
         if nearest:

@@ -14,7 +14,7 @@ from itertools import combinations
 
 from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.kinds import SEVERAL, WIDE, kind_of
-from citewise.answering.question import leans_on_history
+from citewise.answering.talk import leans_on_history
 from citewise.backends.base import Backend, Splitter, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.grounding.abstention import ANSWERABLE, answerability

@@ -8,33 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from citewise.answering.kinds import SEVERAL, WIDE, by_rule, kind_of
 from citewise.answering.periods import wished_period
 from citewise.answering.spelling import respelled
-from citewise.answering.wishes import pointed_at, wished_papers
+from citewise.answering.talk import (
+    ABOUT,
+    Talk,
+    in_its_place,
+    named_papers,
+    other_matter,
+    own_terms,
+    stands_alone,
+    terms_of,
+    turns_away,
+    without_opening,
+)
+from citewise.answering.wishes import only, pointed_at, wished_papers
 from citewise.backends.conditions import OfSort, condition_of
-from citewise.grounding.overlap import background, stem
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
 from citewise.types import Filters, Message, Paper, Question, QuestionKind, short_name
 
-_LEANING = re.compile(
-    r"\b(?:it|its|itself|they|them|their|theirs|this|that|these|those|he|she|his|her|there"
-    r"|the (?:same|former|latter|first|second|third|last|other|others|authors?|paper|method|model"
-    r"|approach|system|work|framework|technique|dataset|benchmark))\b"
-    r"|^(?:and|but|so|also|what about|how about|or)\b|\b(?:the )?(?:one|ones|both|either)\b"
-    r"|\bthe two\b",
-    re.IGNORECASE,
-)
-_OF_ITSELF = re.compile(
-    r"(?<!\bthan )(?<!\bwith )(?<!\bto )(?<!\band )(?<!\bor )(?<!\bon )(?<!\bfor )(?<!\bagainst )"
-    r"\b(?:it|its|itself|they|their|them)$",
-    re.IGNORECASE,
-)
-"""A pronoun that may mean what its own question names before it; not that of 'faster than it'."""
-_CLAUSE = re.compile(r"[,;:.?!]\s|\s(?:and|but|or)\s", re.IGNORECASE)
-"""Between what a question names and the clause in which a pronoun stands for it."""
 _PRONOUN_ONE = re.compile(
     r"\b(?:that|this|the) (?:one|paper|method|model|approach|system|work|framework|technique"
     r"|latter|first|former)\b|\b(?:it|they|this|that)\b(?! (?:is|was) (?:known|possible|true))",
@@ -42,12 +38,29 @@ _PRONOUN_ONE = re.compile(
 )
 _PRONOUN_OWNER = re.compile(r"\b(?:its|their|that one's|this one's)\b", re.IGNORECASE)
 _PRONOUN_MANY = re.compile(r"\b(?:them|these|those|both|they|the two|the others?)\b", re.IGNORECASE)
-_ORDINAL = re.compile(
-    r"\bthe (first|second|third|fourth|last|former|latter)"
-    r"(?: (?:one|(?:one )?of (?:these|them|those|the two)|paper|method|model|approach|system))?"
-    r"(?=[\s?.,!]|$)",
+_NTH = (
+    r"(?P<{0}>first|former|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|latter"
+    r"|\d+(?:st|nd|rd|th))"
+)
+_THING = (
+    r"(?: (?:ones?|(?:ones? )?of (?:these|them|those|the two)|papers?|stud(?:y|ies)|works?|methods?"
+    r"|models?|approach(?:es)?|systems?|articles?))?"
+)
+_PLACED = re.compile(
+    rf"\bthe {_NTH.format('one')} and (?:the )?{_NTH.format('two')}{_THING}(?=[\s?.,:;!]|$)"
+    r"|\bthe (?P<end>first|last) (?P<count>two|three|four|five|\d)" + _THING + r"(?=[\s?.,:;!]|$)"
+    rf"|\bthe {_NTH.format('nth')}{_THING}(?=['’]s\b|[\s?.,:;!]|$)"
+    r"(?! (?:step|time|place|authors?|thing|trial|year|line|half|part|sentence|to|ever)\b)"
+    r"|(?:\bnumber |\bno\. ?|#)(?P<number>[1-9])(?!\w|\.\d)",
     re.IGNORECASE,
 )
+"""Papers pointed at by their place in a list."""
+
+
+def _as_pronoun(match: re.Match[str]) -> str:
+    return "those" if match["two"] or match["end"] else "that one"
+
+
 _NEW_ONE = re.compile(
     r"\bthe (?:one|ones|paper|method|model|work) (?:that|which|who|with|from|for|by|on|using)\b"
     r"|\b(?:another|any other|other) (?:one|paper|method|model|work|approach)s?\b",
@@ -58,9 +71,11 @@ _OF_SEVERAL = re.compile(
 )
 _OWN_MATTER = 3
 """Words from which a question for 'other papers' says itself what they are to be about."""
-_PLACES = {"first": 0, "former": 0, "second": 1, "third": 2, "fourth": 3}
-_OPENING = re.compile(r"^(?:and|but|so|also|ok|okay|then|well)[,\s]+", re.IGNORECASE)
-_ABOUT = re.compile(r"^(?:what|how) about\s+", re.IGNORECASE)
+_PLACES = (
+    ("first", "former"), ("second",), ("third",), ("fourth",), ("fifth",), ("sixth",), ("seventh",),
+    ("eighth",), ("ninth",), ("tenth",),
+)  # fmt: skip
+_COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5}
 
 _COMMAND = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,60}\b(?:sources?|instructions?|papers?|rules?"
@@ -106,7 +121,9 @@ _FOR_ANYONE = re.compile(
     re.IGNORECASE,
 )
 """How a question begins that any paper may answer that has a way."""
-_MOST_FOCUS = 8
+_MOST_THAT_SPEAK = 50
+"""Papers that are looked through for those that speak of what is asked about instead."""
+_FEWEST_OF_A_LIST = 2
 _LONGEST_NAME = 6
 """Words of a title that can stand for its paper in a question."""
 _MOST_NAMES = 4
@@ -148,57 +165,6 @@ def matter_of(question: Question) -> str:
     return asked
 
 
-def named_papers(text: str, library: Library, limit: int = _MOST_FOCUS) -> list[Paper]:
-    """Papers whose title or short name stands in ``text``, in the order of their first mention."""
-    if not text.strip():
-        return []
-    found: list[tuple[int, Paper]] = []
-    for hit in library.find(text, 3 * limit).hits:
-        position = _mention(hit.paper, text)
-        if position is not None:
-            found.append((position, hit.paper))
-    found.sort(key=lambda item: item[0])
-    return [paper for _, paper in found[:limit]]
-
-
-def _headed_papers(answer: str, library: Library) -> list[Paper]:
-    """The papers that an answer of ours is about: those in its headings, lists and table's head.
-
-    Other papers may be named in the sentences that it quotes.
-    """
-    heads = re.findall(r"\*\*([^*\n]+)\*\*", answer)
-    table = re.match(r"\s*\|(.+)\|\s*\n\s*\|[-:| ]+\|", answer)
-    if table is not None:
-        heads += [cell.strip() for cell in table[1].split("|")]
-    return named_papers("\n".join(head for head in heads if head.strip()), library)
-
-
-def _likeliest(text: str, library: Library) -> list[Paper]:
-    """The paper that a turn was about when it does not name any: the nearest one."""
-    return [hit.paper for hit in library.find(text, 1).hits] if text.strip() else []
-
-
-def _mention(paper: Paper, text: str) -> int | None:
-    """Where ``text`` mentions the paper, or None."""
-    position = text.casefold().find(paper.heading.casefold())
-    if position >= 0:
-        return position
-    name = short_name(paper.heading)
-    # A short name in plain lower-case words ("attention") would be found everywhere.
-    if name == paper.heading or not any(c.isupper() or c.isdigit() for c in name):
-        return None
-    # 'spikegpt' can only be SpikeGPT; 'medusa' may be anything.
-    mixed = any(c.isupper() for c in name[1:]) and not name.isupper()
-    coined = " " not in name and (mixed or any(c.isdigit() for c in name))
-    match = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE if coined else 0)
-    return match.start() if match else None
-
-
-def leans_on_history(question: str) -> bool:
-    """Whether a question cannot be understood by itself."""
-    return bool(_LEANING.search(question)) or len(question.split()) <= 3
-
-
 def without_commands(question: str) -> str:
     """The question without sentences that only tell the assistant how to behave.
 
@@ -207,11 +173,6 @@ def without_commands(question: str) -> str:
     sentences = [question[start:end] for start, end in sentence_spans(question)]
     kept = [sentence for sentence in sentences if not _COMMAND.search(sentence)]
     return " ".join(kept) if kept else question
-
-
-_WORD = re.compile(r"[A-Za-z][\w+-]*")
-_FEW_PAPERS, _FEW_SHARE = 3, 0.02
-"""Papers, and the share of a library's, that may have a name that is still one. Chosen by hand."""
 
 
 def understand(
@@ -234,92 +195,93 @@ def understand(
     text, chosen, notes = wished.text, wished.filters, (*misspelt, *dated.notes, *wished.notes)
     if not history:
         return Question(question, text, _kind_here(text, library), chosen, notes=notes)
-    answers = [turn.content for turn in reversed(history) if turn.role == "assistant"]
-    last_answer = answers[0] if answers else ""
-    asked_before = _asked_before(history)
-    focus = (
-        _headed_papers(last_answer, library)
-        or named_papers(last_answer, library)
-        or named_papers(asked_before, library)
-        or _likeliest(f"{asked_before} {last_answer}", library)
-    )
-    if len(focus) == 1 and _OF_SEVERAL.search(text):
-        # "Which one ...?" after a look at one of them is about the several before.
-        earlier = (_headed_papers(answer, library) for answer in answers[1:])
-        focus = next((papers for papers in earlier if len(papers) > 1), focus)
+    talk = Talk(history, library)
     if (new := _NEW_ONE.search(text)) and not rewritten:
         # "the one that searches with A*" is another paper on the same matter.
-        text = _OPENING.sub("", text)
+        text = without_opening(text)
         standalone = f"{text[:1].upper()}{text[1:]}"
         own = _FRAME.sub("", _NEW_ONE.sub("", text)).split()
         if "other" not in new[0].lower() or len(own) < _OWN_MATTER:
-            standalone += f" ({asked_before.strip()})"
+            standalone += f" ({talk.asked.strip()})"
         return Question(question, standalone, kind_of(text), chosen, notes=notes)
-    picked = _picked(text, len(focus))
-    if picked is not None:
-        focus = [focus[picked]]
-        text = _ORDINAL.sub("that one", text, count=1)
+    shown = talk.last if len(talk.last) > 1 else talk.several
+    if picked := _picked(text, shown):
+        wished = only(_PLACED.sub(_as_pronoun, text, count=1), picked, chosen)
+        names = [short_name(paper.heading) for paper in picked]
+        standalone = rewritten or _fold(wished.text, names, "")
+        kind = _kind_of_named(wished.text, len(picked))
+        ids = tuple(paper.id for paper in picked)
+        return Question(question, standalone, kind, wished.filters, ids, (*notes, *wished.notes))
+    # "Which one ...?" after a look at one of them is about the several before.
+    of_several = _OF_SEVERAL.search(text) or _PRONOUN_MANY.search(text)
+    focus = talk.several if of_several else talk.papers
     ids = tuple(paper.id for paper in focus)
     pointed = pointed_at(text, focus, chosen)
     chosen, notes = pointed.filters, (*notes, *pointed.notes)
     if rewritten:
-        ids = () if _turns_away(rewritten, focus, library) else ids
+        ids = () if turns_away(rewritten, focus, library) else ids
         return Question(question, rewritten, kind_of(rewritten), chosen, ids, notes)
-    if _turns_away(text, focus, library):
-        return Question(question, text, kind_of(text), chosen, notes=notes)
-    if not leans_on_history(text):
+    if stands_alone(text, focus, library):
+        text = without_opening(text)
         # It may still be about the same papers: they stay in focus, the words stay as they are.
-        return Question(question, text, kind_of(text), chosen, ids, notes)
-    several = len(focus) > 1 and kind_of(asked_before) in SEVERAL
-    standalone = _fold(text, [short_name(paper.heading) for paper in focus], asked_before, several)
-    # Names may hold words ('Benchmark') that would be read as a wish for a list.
-    kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][: len(focus)], ""))
-    if kind is QuestionKind.OVERVIEW and len(focus) == 1:
-        kind = QuestionKind.HOW
+        held = own_terms(text, library) & terms_of(focus, library)
+        away = turns_away(text, focus, library) or (not held and kind_of(text) in WIDE)
+        kind = _kind_here(text, library)
+        return Question(question, text, kind, chosen, () if away else ids, notes)
+    if other := other_matter(text, focus, library):
+        return _same_of(question, other, talk, chosen, notes, library)
+    several = len(focus) > 1 and kind_of(talk.asked) in SEVERAL
+    standalone = _fold(text, [short_name(paper.heading) for paper in focus], talk.asked, several)
+    kind = _kind_of_named(text, len(focus))
     return Question(question, standalone, kind, chosen, ids, notes)
 
 
-def _turns_away(text: str, focus: Sequence[Paper], library: Library) -> bool:
-    """Whether a question names something that papers here have, but none of those in focus.
+def _kind_of_named(text: str, papers: int) -> QuestionKind:
+    """The kind of a question that leans on so many papers.
 
-    'How fast is FastDepth?' after a talk about energy is about another paper, and in 'what does
-    FastDepth use, and how fast is it?' the pronoun is its.
+    Their names may hold words ('Benchmark') that would be read as a wish for a list.
     """
-    leaning = _LEANING.search(text)
-    if leaning and not _OF_ITSELF.search(text[: leaning.end()]):
-        return False
-    if leaning:
-        # In 'how many GPUs does it need?' the pronoun is not the GPUs'.
-        earlier = list(_CLAUSE.finditer(text, 0, leaning.start()))
-        text = text[: earlier[-1].start()] if earlier else ""
-    table = background().frequency
-    words = [
-        word for at, word in enumerate(_WORD.findall(text))
-        if any(c.isupper() or c.isdigit() for c in word[1:])
-        or (at and (word[0].isupper() or stem(word.lower()) not in table))
-    ]  # fmt: skip
-    frequency = library.document_frequencies(library.terms(" ".join(words)))
-    few = max(_FEW_PAPERS, int(_FEW_SHARE * len(library)))
-    named = {term for term, count in frequency.items() if 0 < count <= few}
-    held = {term for one in focus for term in library.terms(f"{one.title} {one.abstract}")}
-    return bool(named - held)
+    kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][:papers], ""))
+    return QuestionKind.HOW if papers == 1 and kind is QuestionKind.OVERVIEW else kind
 
 
-def _picked(question: str, count: int) -> int | None:
-    """Which of ``count`` papers a question picks by its place ('the second one'), or None."""
-    match = _ORDINAL.search(question)
-    if match is None or count < 2:
-        return None
-    word = match[1].lower()
-    place = count - 1 if word in ("last", "latter") else _PLACES.get(word, 0)
-    return place if place < count else None
+def _same_of(
+    question: str, other: str, talk: Talk, chosen: Filters, notes: tuple[str, ...], library: Library
+) -> Question:
+    """What was asked before, asked of another matter; only papers that speak of that are read."""
+    standalone = in_its_place(other, talk.asked, library)
+    if named_papers(other, library):
+        return Question(question, standalone, _kind_here(standalone, library), chosen, notes=notes)
+    words = own_terms(other, library)
+    speak = [hit.paper for hit in library.find(other, _MOST_THAT_SPEAK, chosen).hits]
+    speak = [paper for paper in speak if words <= terms_of([paper], library)]
+    kind = _kind_here(talk.asked, library)
+    if not speak:
+        return Question(question, standalone, kind, chosen, notes=notes)
+    chosen = replace(chosen, papers=tuple(paper.id for paper in speak))
+    return Question(question, standalone, kind, chosen, notes=notes)
 
 
-def _asked_before(history: Sequence[Message]) -> str:
-    """The last question that can be understood by itself, or else the last one."""
-    asked = [turn.content for turn in reversed(history) if turn.role == "user"]
-    whole = (text for text in asked if not _LEANING.search(text) and len(text.split()) > 1)
-    return next(whole, asked[0] if asked else "")
+def _picked(question: str, papers: Sequence[Paper]) -> list[Paper]:
+    """The papers of the last answer that a question picks by their places ('the second one')."""
+    match = _PLACED.search(question)
+    if match is None or len(papers) < _FEWEST_OF_A_LIST:
+        return []
+    if match["end"]:
+        count = _COUNTS.get(match["count"].lower()) or int(match["count"])
+        return list(papers[:count] if match["end"].lower() == "first" else papers[-count:])
+    said = [match[name] for name in ("one", "two", "nth", "number") if match[name]]
+    places = [_place(word.lower(), len(papers)) for word in said]
+    return [papers[at] for at in places if 0 <= at < len(papers)]
+
+
+def _place(word: str, count: int) -> int:
+    """The place that a word says, from 0, in a list of ``count``."""
+    if word in ("last", "latter"):
+        return count - 1
+    if word[0].isdigit():
+        return int(re.sub(r"\D", "", word)) - 1
+    return next(at for at, words in enumerate(_PLACES) if word in words)
 
 
 def _fold(question: str, names: Sequence[str], asked_before: str, several: bool = False) -> str:
@@ -328,20 +290,16 @@ def _fold(question: str, names: Sequence[str], asked_before: str, several: bool 
     ``several``: the last answer told of several papers, so that 'it' is their matter. Titles too
     long to be said are not written out either.
     """
-    question = _OPENING.sub("", question)
+    question = ABOUT.sub("", without_opening(question)) or question
     question = question[:1].upper() + question[1:]
     asked_before = asked_before.strip()
     if any(name in question for name in names):
         return question
     many = _PRONOUN_MANY.search(question)
     long = len(names) > _MOST_NAMES or any(len(name.split()) > _LONGEST_NAME for name in names)
-    if not names or long or (several and not many):
+    if not names or (asked_before and (long or (several and not many))):
         matter = _FRAME.sub("", asked_before).rstrip("?. ") or asked_before
         return f"{question} ({matter})" if matter else question
-    if match := _ABOUT.match(question):
-        named = next((name for name in names if name in asked_before), None)
-        if named and not _LEANING.search(question[match.end() :]):
-            return asked_before.replace(named, question[match.end() :].rstrip("?. "))
     together = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
     for pattern, text in (
         (_PRONOUN_MANY if len(names) > 1 else None, together),
@@ -351,6 +309,4 @@ def _fold(question: str, names: Sequence[str], asked_before: str, several: bool 
     ):
         if pattern is not None and pattern.search(question):
             return pattern.sub(text.replace("\\", r"\\"), question, count=1)
-    if _ABOUT.match(question):
-        return f"{question} ({asked_before})"
     return f"{question.rstrip('?. ')} in {together}?"

@@ -79,13 +79,21 @@ def pointed_at(question: str, focus: Sequence[Paper], given: Filters) -> Wished:
     if not focus:
         return Wished(question, given)
     if _THAT_PAPER.search(question):
-        paper = focus[0]
-        note = f"Only the paper pointed at was searched: {short_name(paper.heading)}."
-        return Wished(question, _within(given, [paper.id]), (note,))
+        return only(question, focus[:1], given)
     if _THOSE_PAPERS.search(question) and len(focus) > 1:
         note = f"Only the {len(focus)} papers of the last answer were searched."
         return Wished(question, _within(given, [paper.id for paper in focus]), (note,))
     return Wished(question, given)
+
+
+def only(question: str, papers: Sequence[Paper], given: Filters) -> Wished:
+    """The wish for these papers and no others."""
+    what = "paper" if len(papers) == 1 else f"{len(papers)} papers"
+    names = "; ".join(short_name(paper.heading) for paper in papers)
+    note = f"Only the {what} pointed at was searched: {names}."
+    if len(papers) > 1:
+        note = note.replace(" was ", " were ")
+    return Wished(question, _within(given, [paper.id for paper in papers]), (note,))
 
 
 def _by(
