@@ -200,6 +200,138 @@ def test_what_about_another_asks_the_same_of_it(sample_library: Library) -> None
     assert question.standalone == "How does Medusa draft tokens?"
 
 
+@pytest.mark.parametrize(
+    "asked", ["And Medusa?", "ok, what about Medusa?", "how about Medusa then?", "and for Medusa?"]
+)
+def test_and_another_asks_the_same_of_it(asked: str, sample_library: Library) -> None:
+    question = understand(asked, ABOUT_FALCON, sample_library)
+    assert question.standalone == "How does Medusa draft tokens?"
+    assert question.focus == ()
+
+
+def test_what_another_paper_does_is_asked_of_that_one(sample_library: Library) -> None:
+    question = understand("And what does Kangaroo do?", ABOUT_FALCON, sample_library)
+    assert "Falcon" not in question.standalone
+    assert question.focus == ()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "What are the limitations?",
+        "What data was used in the experiments?",
+        "How many GPUs were used?",
+        "Is the code public?",
+        "And what about the accuracy?",
+    ],
+)
+def test_what_names_no_subject_is_asked_of_the_one_before(
+    asked: str, sample_library: Library
+) -> None:
+    assert "Falcon" in understand(asked, ABOUT_FALCON, sample_library).standalone
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "How do diffusion models get faster?",
+        "What is knowledge distillation?",
+        "Which papers are on text-to-SQL?",
+        "fraud detection?",
+        "graph neural networks",
+        "What limits vision transformers?",
+        "How fast is FastDepth?",
+    ],
+)
+def test_a_new_subject_is_not_tied_to_the_old_one(asked: str, sample_library: Library) -> None:
+    assert understand(asked, ABOUT_FALCON, sample_library).standalone == asked
+
+
+def test_the_subject_outlives_questions_that_name_none(sample_library: Library) -> None:
+    talk = (
+        *ABOUT_FALCON,
+        Message("user", "What are the limitations?"),
+        Message("assistant", "**Medusa: Simple LLM Inference Acceleration** needs training. [1]"),
+        Message("user", "thanks"),
+        Message("assistant", "The papers in this library don't answer that: no paper is near."),
+    )
+    question = understand("How does it perform?", talk, sample_library)
+    assert question.standalone == "How does Falcon perform?"
+
+
+def test_a_declined_answer_lends_no_papers(sample_library: Library) -> None:
+    declined = (
+        "The papers in this library don't answer that: no paper here mentions 'toasters'.\n\n"
+        "The nearest papers are:\n\n- Medusa: Simple LLM Inference Acceleration Framework with "
+        "Multiple Decoding Heads"
+    )
+    asked = Message("user", "Does Falcon run on toasters?")
+    talk = (*ABOUT_FALCON, asked, Message("assistant", declined))
+    question = understand("How fast is it?", talk, sample_library)
+    assert question.standalone == "How fast is Falcon?"
+
+
+def test_where_one_of_the_papers_told_of_was_asked_about_it_is_meant(
+    sample_library: Library,
+) -> None:
+    told = f"{ABOUT_FALCON[1].content}\n\n**Superposed Decoding: Multiple Generations** too. [2]"
+    talk = (ABOUT_FALCON[0], Message("assistant", told))
+    assert understand("How fast is it?", talk, sample_library).standalone == "How fast is Falcon?"
+
+
+def test_another_matter_takes_the_place_of_the_only_one(sample_library: Library) -> None:
+    talk = (
+        Message("user", "How does quantization hurt accuracy?"),
+        Message("assistant", "It loses 2 % with VPTQ [1]."),
+    )
+    question = understand("And what about pruning?", talk, sample_library)
+    assert question.standalone == "How does pruning hurt accuracy?"
+
+
+@pytest.mark.parametrize(
+    ("asked", "picked"),
+    [
+        ("And the last one?", ["Superposed Decoding"]),
+        ("Number 2 in more detail", ["Superposed Decoding"]),
+        ("The 1st one: what dataset?", ["Falcon"]),
+        ("How do the first two differ?", ["Falcon", "Superposed Decoding"]),
+        ("Compare the second and the first", ["Superposed Decoding", "Falcon"]),
+    ],
+)
+def test_places_are_those_of_the_last_list(
+    asked: str, picked: list[str], sample_library: Library
+) -> None:
+    question = understand(asked, (*TWO_PAPERS, *ABOUT_FALCON), sample_library)
+    names = [short_name(sample_library.paper(ident).title) for ident in question.filters.papers]
+    assert names == picked
+    assert all(name in question.standalone for name in picked)
+
+
+def test_the_first_step_is_no_paper(sample_library: Library) -> None:
+    question = understand("What is the first step?", TWO_PAPERS, sample_library)
+    assert question.filters == Filters()
+
+
+def test_what_was_asked_by_name_stays_meant_where_others_were_told_of(
+    sample_library: Library,
+) -> None:
+    told = Message("assistant", "**MobileMamba: Lightweight Multi-Receptive Visual Mamba** x. [1]")
+    talk = (Message("user", "What does Vision Mamba propose?"), told)
+    question = understand("What results?", talk, sample_library)
+    assert question.standalone == "What results in Vision Mamba?"
+
+
+def test_which_one_means_the_last_two_that_were_told_of(sample_library: Library) -> None:
+    talk = (
+        *ABOUT_FALCON,
+        Message("user", "And Superposed Decoding?"),
+        Message("assistant", "**Superposed Decoding: Multiple Generations** drafts more. [1]"),
+    )
+    question = understand("Which one is faster?", talk, sample_library)
+    names = {short_name(sample_library.paper(ident).title) for ident in question.focus}
+    assert names == {"Falcon", "Superposed Decoding"}
+
+
 def test_a_model_s_own_rewriting_is_kept(sample_library: Library) -> None:
     rewritten = "How fast is Falcon on a GPU?"
     question = understand("And on a GPU?", ABOUT_FALCON, sample_library, rewritten=rewritten)

@@ -121,8 +121,6 @@ _FOR_ANYONE = re.compile(
     re.IGNORECASE,
 )
 """How a question begins that any paper may answer that has a way."""
-_MOST_THAT_SPEAK = 50
-"""Papers that are looked through for those that speak of what is asked about instead."""
 _FEWEST_OF_A_LIST = 2
 _LONGEST_NAME = 6
 """Words of a title that can stand for its paper in a question."""
@@ -210,11 +208,13 @@ def understand(
         names = [short_name(paper.heading) for paper in picked]
         standalone = rewritten or _fold(wished.text, names, "")
         kind = _kind_of_named(wished.text, len(picked))
+        if len(picked) == 1 and kind in WIDE:
+            kind = QuestionKind.HOW
         ids = tuple(paper.id for paper in picked)
         return Question(question, standalone, kind, wished.filters, ids, (*notes, *wished.notes))
     # "Which one ...?" after a look at one of them is about the several before.
     of_several = _OF_SEVERAL.search(text) or _PRONOUN_MANY.search(text)
-    focus = talk.several if of_several else talk.papers
+    focus = talk.compared if of_several else talk.papers
     ids = tuple(paper.id for paper in focus)
     pointed = pointed_at(text, focus, chosen)
     chosen, notes = pointed.filters, (*notes, *pointed.notes)
@@ -229,9 +229,17 @@ def understand(
         kind = _kind_here(text, library)
         return Question(question, text, kind, chosen, () if away else ids, notes)
     if other := other_matter(text, focus, library):
-        return _same_of(question, other, talk, chosen, notes, library)
-    several = len(focus) > 1 and kind_of(talk.asked) in SEVERAL
-    standalone = _fold(text, [short_name(paper.heading) for paper in focus], talk.asked, several)
+        same = in_its_place(other, talk.asked, library)
+        kind = _kind_here(talk.asked if same.papers else same.question, library)
+        if same.papers and not chosen.papers:
+            chosen = replace(chosen, papers=same.papers)
+        return Question(question, same.question, kind, chosen, notes=notes)
+    asked = talk.asked
+    several = len(focus) > 1 and kind_of(asked) in SEVERAL
+    if len(focus) == 1 and kind_of(asked) in WIDE:
+        # One of a list was looked at: it is the subject now.
+        asked = focus[0].heading
+    standalone = _fold(text, [short_name(paper.heading) for paper in focus], asked, several)
     kind = _kind_of_named(text, len(focus))
     return Question(question, standalone, kind, chosen, ids, notes)
 
@@ -243,23 +251,6 @@ def _kind_of_named(text: str, papers: int) -> QuestionKind:
     """
     kind = kind_of(_fold(text, ["Xa", "Xb", "Xc"][:papers], ""))
     return QuestionKind.HOW if papers == 1 and kind is QuestionKind.OVERVIEW else kind
-
-
-def _same_of(
-    question: str, other: str, talk: Talk, chosen: Filters, notes: tuple[str, ...], library: Library
-) -> Question:
-    """What was asked before, asked of another matter; only papers that speak of that are read."""
-    standalone = in_its_place(other, talk.asked, library)
-    if named_papers(other, library):
-        return Question(question, standalone, _kind_here(standalone, library), chosen, notes=notes)
-    words = own_terms(other, library)
-    speak = [hit.paper for hit in library.find(other, _MOST_THAT_SPEAK, chosen).hits]
-    speak = [paper for paper in speak if words <= terms_of([paper], library)]
-    kind = _kind_here(talk.asked, library)
-    if not speak:
-        return Question(question, standalone, kind, chosen, notes=notes)
-    chosen = replace(chosen, papers=tuple(paper.id for paper in speak))
-    return Question(question, standalone, kind, chosen, notes=notes)
 
 
 def _picked(question: str, papers: Sequence[Paper]) -> list[Paper]:

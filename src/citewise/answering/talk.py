@@ -98,6 +98,8 @@ _ASPECTS = frozenset(
 has no others names no subject. Own list."""
 _MOST_ASPECTS = 3
 """Content words from which a question stands by itself, however common they are."""
+_MOST_THAT_SPEAK = 50
+"""Papers that are looked through for those that speak of what is asked about instead."""
 _COMMON = 0.25
 """Share of a library's papers from which a word names no subject in it. Chosen by hand."""
 _FEW_PAPERS, _FEW_SHARE = 3, 0.02
@@ -151,6 +153,15 @@ class Talk:
         return self.papers
 
     @cached_property
+    def compared(self) -> tuple[Paper, ...]:
+        """What 'which one' and 'both' mean: the last two, where one was told of after another."""
+        newest = [self._papers_of(at) for at in self._answered(0)][:2]
+        one_each = len(newest) == 2 and all(len(papers) == 1 for papers in newest)
+        both = newest[1] + newest[0] if one_each and newest[0] != newest[1] else ()
+        listed = {paper.id for paper in self.several}
+        return self.several if all(one.id in listed for one in both) else both
+
+    @cached_property
     def _subject(self) -> tuple[str, tuple[Paper, ...]]:
         if not self._turns:
             return "", ()
@@ -160,17 +171,19 @@ class Talk:
         for turn in self._turns[start + 1 :]:
             other = other_matter(turn.asked, named, self._library)
             if other and not _FRAGMENT.match(other):
-                asked = in_its_place(other, first, self._library)
-                named = named_papers(asked, self._library)
+                asked = in_its_place(other, first, self._library).question
+                named = named_papers(other, self._library)
         at = next(self._answered(start), None)
         if at is None:
             return asked, tuple(named)
         told = self._papers_of(at) or tuple(
             _likeliest(f"{asked} {self._turns[at].answer}", self._library)
         )
-        ids = {paper.id for paper in named}
-        meant = tuple(paper for paper in told if paper.id in ids)
-        return asked, meant or tuple(named) or told
+        shown = {paper.id for turn in self._answered(start) for paper in self._papers_of(turn)}
+        meant = tuple(paper for paper in named if paper.id in shown)
+        # No answer need have told of Medusa; 'Alzheimer's disease' may be more than a title.
+        coined = tuple(paper for paper in named if _is_coined(short_name(paper.heading)))
+        return asked, meant or coined or told
 
     def _begins(self, at: int) -> bool:
         """Whether a question began a subject of its own."""
@@ -210,11 +223,12 @@ def leans_on_history(question: str) -> bool:
 def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bool:
     """Whether a question names a subject of its own, after an answer that told of ``papers``."""
     text = without_opening(question)
+    opened = text != question.strip()
+    if ABOUT.match(text) or (not _ASKING.search(text) and (opened or _FRAGMENT.match(text))):
+        return False
     if turns_away(text, papers, library):
         return True
-    if LEANING.search(text) or ABOUT.match(text) or _FRAGMENT.match(text):
-        return False
-    if text != question.strip() and not _ASKING.search(text):
+    if LEANING.search(text):
         return False
     own = own_terms(text, library)
     kind = kind_of(text)
@@ -268,18 +282,43 @@ def other_matter(question: str, papers: Sequence[Paper], library: Library) -> st
     rest = _AFTERTHOUGHT.sub("", text[about.end() :] if about else text)
     if not rest or LEANING.search(rest):
         return ""
-    new = own_terms(rest, library) - terms_of(papers, library)
+    new = own_terms(rest, library)
+    if len(papers) == 1:
+        new -= terms_of(papers, library)
     return rest if new or named_papers(rest, library) else ""
 
 
-def in_its_place(other: str, asked: str, library: Library) -> str:
-    """The question that was asked before, of another matter."""
+@dataclass(frozen=True, slots=True)
+class OfAnother:
+    """What was asked before, asked of another matter."""
+
+    question: str
+    papers: tuple[str, ...] = ()
+    """Ids of those that speak of it, where the matter before is still meant; else empty."""
+
+
+def in_its_place(other: str, asked: str, library: Library) -> OfAnother:
+    """The question that was asked before, of another matter: in the place of its name or its only
+    word, or beside it where papers have to do with both, or else by itself.
+    """
     bare = _LEADING.sub("", other)
-    if not named_papers(bare, library):
-        return f"{other[:1].upper()}{other[1:]} ({asked.rstrip('?. ')})"
-    names = (short_name(paper.heading) for paper in named_papers(asked, library))
+    names = [short_name(paper.heading) for paper in named_papers(asked, library)]
     old = next((name for name in names if name in asked), None)
-    return asked.replace(old, bare) if old else f"{bare}?"
+    if named_papers(bare, library):
+        return OfAnother(asked.replace(old, bare) if old else f"{bare}?")
+    own = [word for word in _content_words(asked) if own_terms(word, library)]
+    if len(own) == 1 and not names and bare == other:
+        return OfAnother(asked.replace(own[0], bare))
+    words, before = own_terms(other, library), own_terms(asked, library)
+    found = [hit.paper for hit in library.find(other, _MOST_THAT_SPEAK).hits]
+    held = {paper.id: terms_of([paper], library) for paper in found}
+    held = {ident: terms for ident, terms in held.items() if words <= terms}
+    if not any(2 * len(before & terms) >= len(before) for terms in held.values()):
+        return OfAnother(other)
+    # What none of them has was the old matter's own.
+    shared = set().union(*held.values())
+    kept = [word for word in _content_words(asked) if own_terms(word, library) <= shared]
+    return OfAnother(f"{other[:1].upper()}{other[1:]} ({' '.join(kept)})", tuple(held))
 
 
 def turns_away(text: str, papers: Sequence[Paper], library: Library) -> bool:
@@ -338,6 +377,10 @@ def _headed_papers(answer: str, library: Library) -> list[Paper]:
 def _likeliest(text: str, library: Library) -> list[Paper]:
     """The paper that a turn was about when it does not name any: the nearest one."""
     return [hit.paper for hit in library.find(text, 1).hits] if text.strip() else []
+
+
+def _is_coined(name: str) -> bool:
+    return " " not in name or not name[1:].islower()
 
 
 def _mention(paper: Paper, text: str) -> int | None:
