@@ -235,11 +235,12 @@ def understand(
             chosen = replace(chosen, papers=same.papers)
         return Question(question, same.question, kind, chosen, notes=notes)
     asked = talk.asked
-    several = len(focus) > 1 and kind_of(asked) in SEVERAL
+    names = [short_name(paper.heading) for paper in focus]
+    unnamed = kind_of(asked) in SEVERAL or not any(name in asked for name in names)
     if len(focus) == 1 and kind_of(asked) in WIDE:
         # One of a list was looked at: it is the subject now.
         asked = focus[0].heading
-    standalone = _fold(text, [short_name(paper.heading) for paper in focus], asked, several)
+    standalone = _fold(text, names, asked, len(focus) > 1 and unnamed)
     kind = _kind_of_named(text, len(focus))
     return Question(question, standalone, kind, chosen, ids, notes)
 
