@@ -38,6 +38,17 @@ QUILL = Paper(
 )
 
 
+TRIAL = Paper(
+    id="p3",
+    title="Effects of brontol in older adults: a randomised trial",
+    abstract="Brontol may reduce the risk of stroke. Brontol had no significant effect on the "
+    "incidence of stroke. Neither brontol nor placebo had an effect on fever. No association was "
+    "detected between brontol and fractures. There is no evidence that brontol improves memory. "
+    "Brontol increased weight but did not clearly increase appetite. Low brontol was "
+    "associated with increased anxiety.",
+)
+
+
 def evidence(*papers: Paper) -> tuple[Evidence, ...]:
     found: list[Evidence] = []
     for rank, paper in enumerate(papers, 1):
@@ -77,6 +88,56 @@ def test_what_an_abstract_denies_is_found(question: str, said: str) -> None:
     assert found is not None
     assert found.lead == OPPOSITE
     assert said in found.item.span.text
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Why does brontol lower stroke risk?", "no significant effect"),
+        ("Does brontol reduce fever?", "Neither brontol nor placebo"),
+        ("Does brontol increase fractures?", "No association"),
+        ("Does brontol improve memory?", "no evidence"),
+        ("Does brontol increase appetite?", "did not clearly increase"),
+    ],
+)
+def test_that_a_treatment_does_nothing_is_found_however_it_is_said(
+    question: str, said: str
+) -> None:
+    found = contradiction(question, kind_of(question), evidence(TRIAL))
+    assert found is not None
+    assert said in found.item.span.text
+
+
+def test_that_little_of_a_thing_raises_what_the_thing_lowers_denies_nothing() -> None:
+    assert lead("Why does brontol reduce anxiety?", TRIAL) is None
+
+
+def test_a_title_that_says_so_is_not_contradicted_by_its_abstract() -> None:
+    asked = "Why does brontol promote growth of moss?"
+    inhibiting = "At night brontol inhibits growth of moss."
+    assert lead(asked, Paper("a", "Brontol and moss", inhibiting)) == OPPOSITE
+    assert lead(asked, Paper("a", "Brontol promotes growth of moss", inhibiting)) is None
+    # What a title is of, it does not say.
+    asked = "Why does brontol prevent rust?"
+    denied = "Brontol did not prevent rust."
+    assert lead(asked, Paper("a", "Brontol for the prevention of rust", denied)) == OPPOSITE
+
+
+def test_of_several_denials_the_fullest_is_told() -> None:
+    asked = "Why does brontol reduce cancer of the skin?"
+    first, second = "It did not reduce cancer of the lung.", "Brontol did not reduce skin cancer."
+    paper = Paper("a", "Brontol and cancer of the skin", f"{first} {second}")
+    found = contradiction(asked, kind_of(asked), evidence(paper))
+    assert found is not None
+    assert found.item.span.text == second
+
+
+def test_a_name_that_many_titles_have_is_no_paper_s_own() -> None:
+    asked = "Does ZV increase the risk of flu?"
+    therapy = Paper("a", "Care of adults with ZV", "Care reduces the risk of flu greatly.")
+    other = Paper("b", "Counting ZV", "We count how many adults have ZV.")
+    assert lead(asked, therapy) == OPPOSITE
+    assert lead(asked, therapy, other) is None
 
 
 def test_another_figure_for_the_same_thing_is_found() -> None:
@@ -160,3 +221,22 @@ def test_papers_that_disagree_are_told_side_by_side() -> None:
     assert all(sentence.verdict is Verdict.SUPPORTED for sentence in cited.sentences)
     assert both_sides(asked, QuestionKind.YES_NO, evidence(harmful)) is None
     assert both_sides(asked, QuestionKind.YES_NO, evidence(harmless)) is None
+
+
+@pytest.mark.parametrize(
+    "against",
+    [
+        # The same is said in another way.
+        "Low pruning raises costs, so increased costs stay.",
+        # How much there is of it.
+        "Pruning is used where costs are high and many.",
+        # It agrees as well.
+        "Pruning reduces costs at first, and increases costs at night.",
+    ],
+)
+def test_papers_that_say_the_same_do_not_disagree(against: str) -> None:
+    asked = "Does pruning reduce costs?"
+    offered = evidence(
+        Paper("a", "Quill", "We find that pruning reduces costs."), Paper("b", "Harbor", against)
+    )
+    assert both_sides(asked, QuestionKind.YES_NO, offered) is None

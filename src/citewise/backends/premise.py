@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from citewise.grounding.locks import has_cue, opposite, quantities
 from citewise.grounding.overlap import SentenceText, read, stem
-from citewise.types import Evidence, Paper, QuestionKind, short_name
+from citewise.types import Evidence, QuestionKind, short_name
 
 OPPOSITE = "The abstract says the opposite:"
 OTHER_FIGURE = "The abstract gives another figure:"
@@ -37,8 +37,9 @@ _HARM = frozenset(
 )
 """Verbs of harm: denied by 'without compromising', 'no loss of', 'maintaining'."""
 _UNHARMED = re.compile(
-    r"\b(?:without|no|not|never|neither|nor)\b(?: \w+){0,2}? (?:compromis|sacrific|los[st]|degrad"
-    r"|hurt|harm|reduc|decreas|impair|affect|damag|deteriorat|drop)\w*"
+    r"\b(?:without|no|not(?! only)|never|neither|nor)\b(?: \w+){0,2}?"
+    r" (?:compromis|sacrific|los[st]|degrad|hurt|harm|reduc|decreas|impair|affect|damag|deteriorat"
+    r"|drop)\w*"
     r"|\b(?:maintain|preserv|retain)\w*|\blossless(?:ly)?\b|\bon par with|\bcomparable\b"
     r"|\bnegl(?:igible|ectable)\b(?= (?:\w+ ){0,3}?(?:loss|drop|degradation|decrease|impact))",
     re.IGNORECASE,
@@ -66,8 +67,15 @@ _IN_ONE_WORD = re.compile(
 )
 """'No-reference', 'training-free'."""
 _NONE = frozenset({"none", "neither"})
-_NOT = _NONE | frozenset("not never cannot nor hardly barely".split())
+_NOT = frozenset("no not never cannot nor hardly barely".split())
+_BETWEEN = frozenset(
+    "a an the any be been to appear seem found shown always readily further clear significant"
+    " statistically".split()
+)
+"""Beside adverbs, what may stand between 'not' and the word that it denies."""
 _QUALITY = frozenset(stem(word) for word in "accuracy performance quality".split())
+_RISK = frozenset(stem(word) for word in "risk incidence rate likelihood odds".split())
+_SAME = (_QUALITY, _RISK)
 """What abstracts call by each other's name."""
 _OWN = re.compile(
     r"^(?:[\w-]+, )?(?:we|our|it|its|this|these|the (?:\w+ ){1,2}?(?:approach|method|model))\b",
@@ -96,8 +104,11 @@ _WON = frozenset(
     "outperform outperforms surpass surpasses exceed exceeds beat beats superior".split()
 )
 _OTHERS = re.compile(
-    r"\b(?:previous|prior|existing|conventional|traditional|current|earlier|naive)\b", re.IGNORECASE
+    r"\b(?:previous|prior|existing|conventional|traditional|current|earlier|naive|may|might|could"
+    r"|whether|hypothesi\w+|hop(?:e|es|ing))\b",
+    re.IGNORECASE,
 )
+"""What a paper says of others' work, or does not say for certain."""
 _PREPOSITIONS = frozenset("for on in at with than of to over during when by under without".split())
 _PAIRS = (
     ("fixed static predefined", "dynamic dynamically adaptive adaptively flexible flexibly"),
@@ -116,16 +127,61 @@ _EMPTY = frozenset(
     " by with and or than not it its model models method methods approach approaches paper papers"
     " use uses using make makes get gets become becomes down up when during performance perform"
     " performs much many too so very really lot greatly badly all any run runs"
-    " train trains work works need needs require requires more less".split()
+    " train trains adding combining work works need needs require requires more less".split()
 )
+_ENDS_CLAUSE = re.compile(r"[,;:()]")
 _WINDOW = 5
 """Words between the opposite and what it is about."""
-_EFFECT = frozenset("affect affects change changes alter alters influence influences".split())
+# Of ties and differences 'no effect' is said as well.
+_EFFECT = frozenset(
+    "affect affects change changes alter alters influence influences differ associated linked"
+    " related correlated".split()
+)
 _NO_EFFECT = re.compile(
-    r"\bno (?:\w+ )?(?:effects?|impact|influence|change) (?:on|in|of)\b"
+    r"\b(?:no|neither (?:[\w-]+ ){1,4}nor (?:[\w-]+ ){1,4}had)"
+    r" (?:(?!of|in|on|for|with)\w+ ){0,3}?(?:effects?|impact|influence|changes?|benefits?"
+    r"|differences?|associations?|relationships?|correlations?)(?: \w+){0,3}?"
+    r" (?:on|in|of|for|between|with)\b"
     r"|\b(?:not|never) (?:\w+ )?(?:affect|chang|alter|influenc)\w*",
     re.IGNORECASE,
 )
+_UNPROVED = re.compile(
+    r"\bno (?:\w+ ){0,2}evidence (?:that|of|for|to)\b|\bfail(?:s|ed)? to\b"
+    r"|\bnot support (?:the|a) \w+ (?:that|of)\b",
+    re.IGNORECASE,
+)
+_VERBS = (
+    (_HARM - {"cost", "costs"})
+    | _NEED
+    | _EFFECT
+    | frozenset(
+        "improve enhance boost strengthen benefit help degrade worsen deteriorate weaken increase"
+        " raise amplify expand aggravate exacerbate intensify decline shrink cut diminish minimize"
+        " maximize mitigate alleviate relieve preserve retain maintain keep accelerate slow"
+        " outperform surpass exceed beat simplify complicate enable allow prevent hinder block"
+        " stabilize destabilize promote activate inhibit suppress protect predict induce"
+        " cause".split()
+    )
+)
+"""What a question may turn on: no other word of it is opposed where it has one of these."""
+_NO_POINTS = frozenset("with without before after".split())
+"""What no question turns on, though each has an opposite."""
+_NO_VERB_AFTER = frozenset(
+    "a an the of in on at to for from by with and or than no this that their its".split()
+)
+"""Behind what the same words are nouns or adjectives: 'the increase of', 'with lower'."""
+_DEGREES = frozenset(
+    "high highest highly more most many much large largest great greatest big maximum upper low"
+    " lowest less least fewest few small smallest minimum".split()
+)
+"""How much there is of something, which no verb of change is denied by."""
+_TURNED = re.compile(
+    r"\b(?:low|lower|lowered|less|poor|inadequate|insufficient|reduced|decreased|without|stopping"
+    r"|(?P<thing>absence|lack|loss|withdrawal|discontinuation|inhibit(?:ion|ors?|ing)"
+    r"|block(?:ade|ers?|ing)|deplet(?:ion|ed|ing)|deficien\w+|knock\w+|silencing))\b",
+    re.IGNORECASE,
+)
+"""What makes 'increases' of a thing say that the thing itself reduces."""
 _HALF = 0.5
 _HELD = 0.75
 """Share of the question's words that the sentence and its title hold."""
@@ -154,8 +210,12 @@ class _Asked:
     """Of what the question is about."""
     named: frozenset[str]
     """Of names in it."""
+    own: frozenset[str]
+    """Of names that one title alone has: what many have is the name of a field."""
     marked: frozenset[str]
     """Names in it that no sentence's beginning makes: capitals or digits within."""
+    points: tuple[int, ...]
+    """Places of the words that it turns on: its verb of change, or all if it has none."""
 
 
 def contradiction(
@@ -165,50 +225,57 @@ def contradiction(
 
     Looks at yes/no questions and at 'why does ...' alone.
     """
-    asked = _asked(question, kind)
+    asked = _asked(question, kind, evidence)
     if asked is None:
         return None
     by_paper: dict[str, list[Evidence]] = {}
     for item in evidence:
         by_paper.setdefault(item.paper.id, []).append(item)
+    found: list[Contradiction] = []
     for item in evidence[:_LOOKED_AT]:
         others = by_paper[item.paper.id]
         # Of what has a name, its own paper is asked; of anything else, every paper.
-        named = _is_of(asked, item.paper)
-        said = others if named else evidence
+        named = _is_of(asked, item)
+        said = [one for one in others if _says_so(asked, one, _HELD)]
+        if not named:
+            least = 1.0 if _denies(asked, item, outright=True) else 0.0
+            said += [one for one in evidence if _says_so(asked, one, least)]
         if not named and not _WHY.match(question):
             # 'Does quantization hurt?' takes nothing for granted, and one way to do it is not all.
-            if _denies(asked, item) and not any(_agrees(asked, other) for other in said):
-                return Contradiction(item, ONE_SAYS_NO)
+            if _denies(asked, item) and not said:
+                found.append(Contradiction(item, ONE_SAYS_NO))
             continue
-        opposed = _opposes(asked, item) and not any(_agrees(asked, other) for other in said)
-        if opposed or _is_reversed(asked.claim, item):
-            return Contradiction(item, OPPOSITE)
-        if _other_figure(asked, item, others):
-            return Contradiction(item, OTHER_FIGURE)
-    return None
+        if (_opposes(asked, item) and not said) or _is_reversed(asked.claim, item):
+            found.append(Contradiction(item, OPPOSITE))
+        elif _other_figure(asked, item, others):
+            found.append(Contradiction(item, OTHER_FIGURE))
+    # Of several, the fullest: titles lend their words to any sentence.
+    return max(found, key=lambda one: len(asked.stems & _held(one.item)), default=None)
 
 
 def both_sides(
     question: str, kind: QuestionKind, evidence: Sequence[Evidence]
 ) -> tuple[Evidence, Evidence] | None:
-    """Sentences of two papers, one for and one against what a question takes for granted."""
-    asked = _asked(question, kind)
+    """Sentences of two papers, one for and one against what a question takes for granted.
+
+    Each must hold all that the question is about, and its paper must not say the other as well.
+    """
+    asked = _asked(question, kind, evidence)
     if asked is None:
         return None
-    best = evidence[:_LOOKED_AT]
-    against = next((item for item in best if _opposes(asked, item)), None)
+    full = [item for item in evidence[:_LOOKED_AT] if _holds_all(asked, item)]
+    yes = {item.paper.id for item in evidence if _says_so(asked, item, _HELD)}
+    no = {item.paper.id for item in evidence if _opposes(asked, item)}
+    against = next((i for i in full if i.paper.id not in yes and _opposes(asked, i)), None)
     if against is None or asked.named & _stems(read(against.paper.title)):
         return None
-    wanted = asked.stems
-    for item in best:
-        held = _stems(read(item.span.text))
-        if item.paper.id != against.paper.id and wanted <= held and _agrees(asked, item):
+    for item in full:
+        if item.paper.id not in no and _agrees(asked, item):
             return (item, against) if item.score >= against.score else (against, item)
     return None
 
 
-def _asked(question: str, kind: QuestionKind) -> _Asked | None:
+def _asked(question: str, kind: QuestionKind, evidence: Sequence[Evidence]) -> _Asked | None:
     """The premise of a question, or None where it has none that could be false."""
     if kind not in (QuestionKind.YES_NO, QuestionKind.HOW) or not _WITH_PREMISE.match(question):
         return None
@@ -217,47 +284,67 @@ def _asked(question: str, kind: QuestionKind) -> _Asked | None:
         return None
     tokens = [token for sentence in read(claim) for token in sentence.tokens]
     words = tuple(token.lower for token in tokens)
+    named = frozenset(stem(t.lower) for t in tokens if any(c.isupper() for c in t.text))
+    titles = [_stems(read(title)) for title in {item.paper.title for item in evidence}]
     return _Asked(
         claim,
         words,
         frozenset(stem(word) for word in words if word not in _EMPTY),
-        frozenset(stem(t.lower) for t in tokens if any(c.isupper() for c in t.text)),
+        named,
+        frozenset(name for name in named if sum(name in title for title in titles) == 1),
         frozenset(w for w in re.findall(r"[\w-]+", claim) if _MARKED.search(w)),
+        _points_of(words),
     )
 
 
-def _is_of(asked: _Asked, paper: Paper) -> bool:
-    """Whether a question is about what that paper calls by a name."""
+def _points_of(words: Sequence[str]) -> tuple[int, ...]:
+    places = range(1, len(words))
+    verbs = (at for at in places if words[at] in _VERBS and words[at - 1] not in _NO_VERB_AFTER)
+    first = next(verbs, None)
+    if first is None:
+        return tuple(at for at, word in enumerate(words) if word not in _NO_POINTS)
+    # 'Need less memory' turns on more than its verb.
+    return tuple(range(first, len(words))) if words[first] in _NEED else (first,)
+
+
+def _is_of(asked: _Asked, item: Evidence) -> bool:
+    """Whether a question is about what the paper of a sentence calls by a name."""
+    paper = item.paper
     name = _stems(read(short_name(paper.title))) if ":" in paper.title else frozenset()
-    if asked.named & _stems(read(paper.title)) or (len(name) == 1 and name <= asked.stems):
+    if asked.own & _stems(read(paper.title)) or (len(name) == 1 and name <= asked.stems):
         return True
-    return bool(asked.marked) and all(word in paper.abstract for word in asked.marked)
+    return bool(asked.marked) and all(word in item.span.text for word in asked.marked)
 
 
 def _opposes(asked: _Asked, item: Evidence) -> bool:
     """Whether a sentence denies what is asked, or has a word that points the other way."""
     if _denies(asked, item):
         return True
-    title = _stems(read(item.paper.title))
-    named = _is_of(asked, item.paper)
-    for at, word in enumerate(asked.words):
-        if _share_held(asked, word, item) < (_HELD if named else 1.0):
+    if _is_turned(asked, item.span.text):
+        return False
+    least = _HELD if _is_of(asked, item) else 1.0
+    for at in asked.points:
+        word = asked.words[at]
+        if _share_held(asked, word, item) < least:
             continue
         things = _things(asked.words, at)
         for sentence in read(item.span.text):
             for place, token in enumerate(sentence.tokens):
-                other = token.lower
-                if _are_opposite(word, other, things) and _is_about(sentence, place, things, title):
+                if _are_opposite(word, token.lower, things) and _is_about(sentence, place, things):
                     return True
     return False
 
 
-def _denies(asked: _Asked, item: Evidence) -> bool:
-    """Whether a sentence says 'not', 'without' or the like of what is asked."""
+def _denies(asked: _Asked, item: Evidence, *, outright: bool = False) -> bool:
+    """Whether a sentence says 'not', 'without' or the like of what is asked.
+
+    ``outright``: of its very words, not by 'maintains' or 'comparable'.
+    """
     text = item.span.text
     sentences = read(text)
-    named = _is_of(asked, item.paper)
-    for at, word in enumerate(asked.words):
+    named = _is_of(asked, item)
+    for at in asked.points:
+        word = asked.words[at]
         things = _things(asked.words, at)
         share = _share_held(asked, word, item)
         # 'Need so much memory' is not denied by needing less.
@@ -274,12 +361,68 @@ def _denies(asked: _Asked, item: Evidence) -> bool:
             continue
         if (
             denied
-            or (word in _HARM and _near_match(_UNHARMED, text, things))
-            or (word in _HARM and named and _near_match(_BETTERED, text, things))
-            or (word in _EFFECT and _near_match(_NO_EFFECT, text, things))
+            or (not outright and _is_unharmed(word, things, item, named=named))
+            or (word in _VERBS - _NEED and _has_no_effect(asked, at, text))
             or (word in _NEEDED and _is_unneeded(text, asked.words[:at]))
-            or any(_is_negated(sentence, word, asked, _NOT) for sentence in sentences)
+            or any(_is_negated(sentence, word, asked, _NONE | _NOT) for sentence in sentences)
         ):
+            return True
+    return False
+
+
+def _is_unharmed(word: str, things: frozenset[str], item: Evidence, *, named: bool) -> bool:
+    """Whether a sentence keeps, or of what has a name betters, what a verb of harm is about."""
+    if word not in _HARM:
+        return False
+    patterns = (_UNHARMED, _BETTERED) if named else (_UNHARMED,)
+    return any(_near_match(pattern, item.span.text, things) for pattern in patterns)
+
+
+def _has_no_effect(asked: _Asked, at: int, text: str) -> bool:
+    """Whether a text says that what stands before the verb at ``at`` does nothing to its object."""
+    subject = _content(asked.words[:at])
+    rest = asked.words[at + 1 :]
+    end = next((i for i, w in enumerate(rest) if w in _PREPOSITIONS - {"of", "for"} and i), None)
+    thing = _content(rest[:end]) or subject
+    if not thing or not subject <= _widened(_stems(read(text))):
+        return False
+    for pattern, holding in ((_NO_EFFECT, thing), (_UNPROVED, thing | {stem(asked.words[at])})):
+        for match in pattern.finditer(text):
+            clause = re.split(r"[;.]\s|, (?:but|and|while|whereas)\b|\bbut\b", text[match.end() :])
+            if holding <= _widened(_stems(read(clause[0]))):
+                return True
+    return False
+
+
+def _content(words: Sequence[str]) -> frozenset[str]:
+    return frozenset(stem(w) for w in words if w not in _EMPTY and w not in _PREPOSITIONS)
+
+
+def _widened(stems: frozenset[str]) -> frozenset[str]:
+    """Stems, with all that means the same as one of them."""
+    return stems.union(*(same for same in _SAME if same & stems))
+
+
+def _held(item: Evidence) -> frozenset[str]:
+    return _widened(_stems(read(item.span.text)))
+
+
+def _holds_all(asked: _Asked, item: Evidence) -> bool:
+    """Whether a sentence itself holds all that a question is about."""
+    held = _held(item)
+    return any(asked.stems - {stem(asked.words[at])} <= held for at in asked.points)
+
+
+def _is_turned(asked: _Asked, text: str) -> bool:
+    """Whether a text speaks of the lack of what a question is about: 'low X increases Y'."""
+    subject = _content(asked.words[: asked.points[0]]) if asked.points else frozenset()
+    for match in _TURNED.finditer(text):
+        if match.group().lower() in asked.words:
+            continue
+        near = re.findall(r"\w+", text[match.end() :])[:3]
+        # 'X deficiency', but not 'X decreased'.
+        near += re.findall(r"\w+", text[: match.start()])[-1:] if match["thing"] else []
+        if subject & {stem(word.lower()) for word in near}:
             return True
     return False
 
@@ -288,10 +431,9 @@ def _share_held(asked: _Asked, word: str, item: Evidence) -> float:
     """Share of the question's other words that a sentence and its title hold; 0 if it has none."""
     about = asked.stems - {stem(word)}
     held = _stems(read(item.span.text))
-    if _OWN.match(item.span.text) and not _THAN.match(asked.claim) and _is_of(asked, item.paper):
+    if _OWN.match(item.span.text) and not _THAN.match(asked.claim) and _is_of(asked, item):
         held |= asked.named
-    if held & _QUALITY:
-        held |= _QUALITY
+    held = _widened(held)
     held |= {f"re{one}" for one in held}
     if not about & held:
         return 0.0
@@ -310,10 +452,24 @@ def _is_negated(
         # Not by another word for it: 'none reached' stays so beside 'two achieved'.
         if stem(token.lower) == wanted and token.lower[:3] == word[:3]
     ]  # fmt: skip
+    things = _things(asked.words, asked.words.index(word))
+    places = [at for at in places if things & _near(sentence, at)] or places
     before = [
         [token.lower for token in sentence.tokens[max(0, at - _WINDOW) : at]] for at in places
     ]
-    return bool(before) and all(negations & set(words) and "only" not in words for words in before)
+    return bool(before) and all(_ends_denied(words, negations) for words in before)
+
+
+def _ends_denied(words: Sequence[str], negations: frozenset[str]) -> bool:
+    """Whether words before another deny it: 'did not clearly', 'none of the models'."""
+    if "only" in words:
+        return False
+    for word in reversed(words):
+        if word in negations:
+            return True
+        if not (negations <= _NONE or word in _BETWEEN or word.endswith("ly")):
+            break
+    return bool(_NONE & set(words))
 
 
 def _is_unneeded(text: str, subject: Sequence[str]) -> bool:
@@ -352,27 +508,46 @@ def _holds(words: Sequence[str], name: str) -> bool:
     return bool(wanted) and set(wanted) <= set(words)
 
 
+def _says_so(asked: _Asked, item: Evidence, least: float) -> bool:
+    """Whether a sentence or its paper's title agrees; ``least``: share of the words they hold."""
+    if not (_agrees(asked, item) or _agrees_in(asked, item.paper.title, titled=True)):
+        return False
+    return any(_share_held(asked, asked.words[at], item) >= least for at in asked.points)
+
+
 def _agrees(asked: _Asked, item: Evidence) -> bool:
     """Whether a sentence says of the same thing what the question takes for granted."""
-    for at, word in enumerate(asked.words):
+    text = item.span.text
+    if _OTHERS.search(text) or _UNPROVED.search(text) or _is_of_another(asked, item):
+        return False
+    return _agrees_in(asked, text)
+
+
+def _agrees_in(asked: _Asked, text: str, *, titled: bool = False) -> bool:
+    """Whether a text says so; ``titled``: it is a title, of which only a verb says anything."""
+    for at in asked.points:
+        word = asked.words[at]
         if not _points(word):
             continue
         things = _things(asked.words, at)
-        if _OTHERS.search(item.span.text) or _is_of_another(asked, item):
+        if word in _NEED and _is_denied(text, things):
             continue
-        if word in _NEED and _is_denied(item.span.text, things):
-            continue
-        for sentence in read(item.span.text):
+        for sentence in read(text):
             for place, token in enumerate(sentence.tokens):
-                same = stem(token.lower) == stem(word)
-                before = " ".join(t.lower for t in sentence.tokens[max(0, place - 4) : place])
-                if same and not has_cue(before) and "without" not in before:
-                    near = {
-                        stem(t.lower)
-                        for t in sentence.tokens[max(0, place - _WINDOW) : place + _WINDOW + 1]
-                    }
-                    if not things or things & near:
-                        return True
+                if stem(token.lower) != stem(word):
+                    continue
+                if titled and token.lower.removesuffix("s") not in _VERBS:
+                    continue
+                before = [t.lower for t in sentence.tokens[max(0, place - 4) : place]]
+                # 'For the prevention of' tells what something is meant for.
+                if has_cue(" ".join(before)) or "without" in before or "for" in before[-2:]:
+                    continue
+                near = {
+                    stem(t.lower)
+                    for t in sentence.tokens[max(0, place - _WINDOW) : place + _WINDOW + 1]
+                }
+                if not things or things & near:
+                    return True
     return False
 
 
@@ -384,8 +559,8 @@ def _is_of_another(asked: _Asked, item: Evidence) -> bool:
 
 def _points(word: str) -> bool:
     return (
-        word in _HARM
-        or word in _NEED
+        word in _VERBS
+        or word in _HARM
         or any(word in side.split() for pair in _PAIRS for side in pair)
         or any(opposite(word, other) for other in ("increase", "decrease", "better", "worse"))
     )
@@ -402,24 +577,30 @@ def _things(words: Sequence[str], at: int) -> frozenset[str]:
     return frozenset(found[:3])
 
 
-def _is_about(
-    sentence: SentenceText, place: int, things: frozenset[str], title: frozenset[str]
-) -> bool:
+def _is_about(sentence: SentenceText, place: int, things: frozenset[str]) -> bool:
     """Whether the word at ``place`` is said, undenied, of those things."""
     tokens = sentence.tokens
     before = " ".join(token.lower for token in tokens[max(0, place - 3) : place])
     if has_cue(before) or "without" in before:
         return False
-    near = {stem(t.lower) for t in tokens[max(0, place - _WINDOW) : place + _WINDOW + 1]}
-    if things & near:
-        return True
-    # What the whole paper is about need not be repeated.
-    return bool(things) and things <= title
+    return bool(_widened(things) & _near(sentence, place))
+
+
+def _near(sentence: SentenceText, place: int) -> frozenset[str]:
+    """Stems within a few words of one, in its clause."""
+    tokens = sentence.tokens
+    first, last = place, place
+    while first > max(0, place - _WINDOW) and not _ENDS_CLAUSE.search(tokens[first].gap):
+        first -= 1
+    while last + 1 < min(len(tokens), place + _WINDOW + 1):
+        if _ENDS_CLAUSE.search(tokens[last + 1].gap):
+            break
+        last += 1
+    return frozenset(stem(t.lower) for t in tokens[first : last + 1])
 
 
 def _near_match(pattern: re.Pattern[str], text: str, things: frozenset[str]) -> bool:
-    if things & _QUALITY:
-        things |= _QUALITY
+    things = _widened(things)
     for match in pattern.finditer(text):
         after = re.split(r"[,;.]\s", text[match.end() : match.end() + 80])[0]
         following = [stem(word.lower()) for word in re.findall(r"[\w-]+", after)]
@@ -436,8 +617,7 @@ def _is_denied(text: str, things: frozenset[str], *, surely: bool = False) -> bo
         if re.search(r"\balso\b", text[: match.start()]):
             continue
         after = re.split(r"[,;.]\s", text[match.end() : match.end() + 60])[0]
-        following = {stem(word.lower()) for word in re.findall(r"\w+", after)[:9]}
-        if things and things <= following:
+        if things and things <= _stems(read(after)):
             return True
     words = {stem((m[1] or m[2]).lower()) for m in _IN_ONE_WORD.finditer(text)}
     # 'retraining' is denied by 'training-free'.
@@ -467,7 +647,7 @@ def _are_opposite(one: str, other: str, things: frozenset[str]) -> bool:
         sides = left.split(), right.split()
         if (one in sides[0] and other in sides[1]) or (one in sides[1] and other in sides[0]):
             return True
-    if not opposite(one, other):
+    if other in _DEGREES or not opposite(one, other):
         return False
     # 'reduces' and 'improves' point in opposite directions in words alone.
     return _axis(one) == _axis(other) or bool(things & _GOODS)
