@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from textwrap import shorten
 from typing import Any, Literal, TypeAlias
+from urllib.parse import quote
 
 Json: TypeAlias = dict[str, Any]
 
@@ -66,6 +67,11 @@ class Paper:
     def heading(self) -> str:
         """What stands over the paper where people read: its title, or else how it begins."""
         return self.title or f"“{shorten(self.abstract, _BEGINNING, placeholder=' …')}”"
+
+    @property
+    def link(self) -> str | None:
+        """Where the paper can be read: the address that its source gives, or that of its DOI."""
+        return self.url or (f"https://doi.org/{quote(self.doi)}" if self.doi else None)
 
     def to_dict(self, *, abstract: bool = False) -> Json:
         """The interface's PAPER object; with the abstract only when asked for."""

@@ -241,6 +241,12 @@ def test_a_paper_without_a_title_is_called_by_how_it_begins(tmp_path: Path) -> N
         assert {citation.paper.id for citation in second.citations} == {"coffee"}
 
 
+def test_a_paper_with_a_doi_alone_can_be_opened() -> None:
+    assert Paper("a", "A", "B.", doi="10.1/x(2)").link == "https://doi.org/10.1/x%282%29"
+    assert Paper("a", "A", "B.", doi="10.1/x", url="https://a.example").link == "https://a.example"
+    assert Paper("a", "A", "B.").link is None
+
+
 def test_filters_are_honoured(assistant: Assistant, sample_library: Library) -> None:
     question = QUESTIONS[0]
     dated = assistant.ask(question, filters=Filters(since="2024"))

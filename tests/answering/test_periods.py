@@ -109,6 +109,7 @@ def test_an_answer_comes_from_papers_of_that_time(library: Library) -> None:
     assert answer.answered
     assert {paper.paper_id for paper in answer.retrieved} == {"2025-05", "2025-11-30"}
     assert any("Only papers published in 2025" in note for note in answer.notes)
+    assert any(note.endswith("; 2 were searched.") for note in answer.notes)
 
 
 @settings(max_examples=60)

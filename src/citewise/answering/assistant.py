@@ -314,9 +314,10 @@ class Assistant:
         course.notes.extend(cited.notes())
         if question.kind is QuestionKind.LIST:
             told = len(cited.citations)
+            searched = self.library.page(question.filters, limit=1).total
             course.notes.append(
                 f"{told} of the {len(gathered.hits)} papers that were judged are listed; "
-                f"{len(self.library)} were searched."
+                f"{searched} were searched."
             )
         yield Done(self._answered(draft, cited, course))
 

@@ -19,7 +19,9 @@ _UNIT = (
     r"|minutes?|hours?|days?|weeks?|months?|years?|bits?|billion|million|thousand|trillion|[GTP]FLOPs?"
     r"|Petaflops|[mk]?[WJ]|GPU hours|[ckmnµμ]?m|[kmµμ]?g(?:/\w+)?|dB|[kMG]?Hz)\b)?"
 )
-_NUMBER = r"(?:[$€£]\s?)?(?:\d+(?:[.,·]\d+)*|\.\d+)"
+_MARK = r"(?:[.,·]|\{,\}|\\,)"
+"""Within a number, as LaTeX sets it too ('100{,}000')."""
+_NUMBER = rf"(?:[$€£]\s?)?(?:\d+(?:{_MARK}\d+)*|\.\d+)"
 _SPREAD = r"\s?(?:±|\+/-|\$?\\pm\$?)\s?"
 _FIGURE = re.compile(
     # '60/232' and '60 of 232' are one figure, as are a range and a mean with its spread.
@@ -27,7 +29,7 @@ _FIGURE = re.compile(
     rf"(?:(?:\s?(?:-{{1,3}}|–)\s?|\sto\s|{_SPREAD}){_NUMBER}{_UNIT})?)"
 )
 _MARKER = re.compile(r"(?<!\s)\s*+\[\d+\]")
-_DIGITS = re.compile(r"\d+(?:[.,·]\d+)*")
+_DIGITS = re.compile(rf"\d+(?:{_MARK}\d+)*")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 _TIMES = r"[xX]$|×|times"

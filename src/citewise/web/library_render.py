@@ -250,8 +250,8 @@ def paper_html(paper: Paper, similar: Sequence[Hit], *, embedded: bool) -> str:
     ):
         if value:
             rows.append((name, text(value)))
-    if paper.url:
-        rows.append(("Address", f'<a href="{text(paper.url)}">{text(paper.url)}</a>'))
+    if paper.link:
+        rows.append(("Address", f'<a href="{text(paper.link)}">{text(paper.link)}</a>'))
     rows.append(("Id", f"<code>{text(paper.id)}</code>"))
     if paper.places:
         places = ", ".join(

@@ -418,7 +418,7 @@ def _papers(answer: Answer) -> str:
 
 def _paper(paper: Paper) -> str:
     date = f" ({_plain(paper.published)})" if paper.published else ""
-    url = paper.url if paper.url and _WEB.fullmatch(paper.url) else ""
+    url = paper.link if paper.link and _WEB.fullmatch(paper.link) else ""
     return f"{_plain(paper.heading)}{date}" + (f" {url}" if url else "")
 
 

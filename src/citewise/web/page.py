@@ -64,9 +64,8 @@ def build_page(context: PageContext) -> gr.Blocks:
 
         quietly: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         opened["chat"].click(seen_by, outputs=head, **quietly)
-        if context.login:
-            # The page is drawn once for all; its head names the person who looks.
-            page.load(seen_by, outputs=head, queue=False, **quietly)
+        # The page is drawn once for all; its head names the person who looks and counts the papers.
+        page.load(seen_by, outputs=head, queue=False, **quietly)
         page.load(None, js="() => window.citewiseReady()", api_visibility="private")
 
         add_endpoints(context)

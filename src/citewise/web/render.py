@@ -441,8 +441,8 @@ def _about(paper: Paper) -> str:
         parts.append(f"<time>{_text(date)}</time>")
     if paper.source:
         parts.append(_text(paper.source))
-    if paper.url and _WEB.match(paper.url):
-        parts.append(f'<a href="{_text(paper.url)}">open the paper</a>')
+    if paper.link and _WEB.match(paper.link):
+        parts.append(f'<a href="{_text(paper.link)}">open the paper</a>')
     return '<span class="cw-dot" aria-hidden="true"> · </span>'.join(parts)
 
 
@@ -659,7 +659,7 @@ def copy_text(answer: Answer) -> str:
     lines = [answer.text.strip(), ""]
     for citation in answer.citations:
         paper = citation.paper
-        about = ", ".join(part for part in (paper.published or paper.date_text, paper.url) if part)
+        about = ", ".join(part for part in (paper.published or paper.date_text, paper.link) if part)
         lines.append(f"[{citation.n}] {paper.heading}{f' ({about})' if about else ''}")
         lines.extend(f"    “{span.text}”" for span in citation.spans)
     return "\n".join(lines).strip()
