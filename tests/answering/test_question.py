@@ -237,6 +237,7 @@ def test_what_names_no_subject_is_asked_of_the_one_before(
         "How do diffusion models get faster?",
         "What is knowledge distillation?",
         "Which papers are on text-to-SQL?",
+        "Papers on long context",
         "fraud detection?",
         "graph neural networks",
         "What limits vision transformers?",

@@ -9,6 +9,7 @@ import scripted  # type: ignore[import-not-found]  # beside this file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from citewise.answering.aside import ASKS_NOTHING
 from citewise.conversations import ConversationInfo
 from citewise.types import Citation, Paper, Retrieved, Sentence, Span, Verdict
 from citewise.web import render
@@ -361,6 +362,14 @@ def test_no_answer_is_a_card_with_reason_and_nearest_papers() -> None:
     assert [b["data-cw-ask"] for b in seen.of_class("cw-ask")] == list(answer.suggestions)
     store = Seen(render.store_html((), papers, turn="4", retrieved=answer.retrieved))
     assert [c["data-cw-key"] for c in store.of_class("cw-card")] == ["4:r1", "4:r2", "4:r3"]
+
+
+def test_a_line_that_is_no_answer_blames_no_paper() -> None:
+    said = replace(scripted.no_answer(), text="You are welcome.", reason=ASKS_NOTHING, retrieved=())
+    seen = assert_harmless(render.answer_html(said, turn="1", openable={}))
+    assert "You are welcome." in seen.text
+    assert "Not in these papers" not in seen.text
+    assert not seen.of_class("cw-reason")
 
 
 def test_copying_keeps_the_sources() -> None:

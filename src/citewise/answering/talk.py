@@ -53,6 +53,12 @@ _ASKING = re.compile(
     r"|which|who|whom|whose|when|where|tell|give|show|list|find|explain|compare|describe)\b",
     re.IGNORECASE,
 )
+_FOR_PAPERS = re.compile(
+    r"^(?:[\w'’-]+ ){0,4}?(?:papers?|works?|studies|articles|surveys?|reviews|research|literature)"
+    r" (?:on|about|of|regarding)\s+\w",
+    re.IGNORECASE,
+)
+"""A wish for papers that says itself what they are to be about, in whatever words."""
 _LEADING = re.compile(r"^(?:(?:in|on|for|with|of|to|by)\s+)?(?:the\s+)?", re.IGNORECASE)
 _AFTERTHOUGHT = re.compile(r"[\s,]*\b(?:then|instead|now)?[\s?.!]*$", re.IGNORECASE)
 _FEW_WORDS = 3
@@ -230,6 +236,8 @@ def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bo
         return True
     if LEANING.search(text):
         return False
+    if _FOR_PAPERS.match(text):
+        return True
     own = own_terms(text, library)
     kind = kind_of(text)
     topic = "?" not in text and not _ASKING.search(text) and len(own) > 1

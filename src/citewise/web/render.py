@@ -20,6 +20,7 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 
+from citewise.answering.aside import ASKS_NOTHING
 from citewise.conversations import ConversationInfo
 from citewise.types import (
     Answer,
@@ -724,7 +725,7 @@ def answer_html(
         text = text.strip().split("\n\n", 1)[0]
     prose = prose_html(text, answer.sentences, answer.citations, turn=turn)
     parts: list[str] = []
-    if answer.answered:
+    if answer.answered or answer.reason == ASKS_NOTHING:
         parts.append(prose)
     else:
         reason = answer.reason or ""
