@@ -20,6 +20,7 @@ from citewise.backends.figures import figure_for, in_bold
         ("How long does training take?", "Training 3 models took 11 hours.", "11 hours"),
         # Thousands belong to the figure.
         ("How many samples are used?", "It uses 1.4k samples and 3 seeds.", "1.4k"),
+        ("What dose?", "25(OH)D after a dose of 800 IU", "800"),
         ("How many images are there?", "over 100{,}000 images of 3 suns", "100{,}000"),
         # Beside a figure of the question, or what it names.
         ("What share is solved with 250 tries?", "from 15% with one to 56% with 250", "56%"),

@@ -83,6 +83,8 @@ _PAPERS_WIDE = {Effort.QUICK: 9, Effort.NORMAL: 18, Effort.DEEP: 24}
 _MANY_PAPERS = 10_000
 """A library of more has many that come near: the best are read beside the question before one is
 taken. Of one of 475 or 5,000 little is won by that, of one of 112,569 much (docs/retrieval.md)."""
+_LONGEST_NAME = 3
+"""Words of what a method is called; one less without capitals or digits inside of them."""
 _PAPERS_FOR_A_DEFINITION = 100
 _DEFINING = 4
 """Papers that are looked through for what a thing is, where those that fit best do not say it, and
@@ -672,9 +674,9 @@ class Assistant:
             library=self.library.fingerprint,
             reason=reason,
             suggestions=tuple(
-                f"What does {short_name(hit.paper.title)} propose?"
+                f"What does {short_name(title)} propose?" if _is_name(title) else _about(title)
                 for hit in nearest
-                if hit.paper.title
+                if (title := hit.paper.title)
             ),
         )
         yield SentenceReady(text, None, ())
@@ -762,13 +764,23 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="citewise-ask")
 
 
+def _about(title: str) -> str:
+    return f"What is {short_name(title)} about?"
+
+
+def _is_name(title: str) -> bool:
+    """Whether a paper's short name is one: nobody asks how 'What We Saw' works."""
+    name = short_name(title)
+    marked = any(c.isupper() or c.isdigit() for word in name.split() for c in word[1:])
+    return name != title and len(name.split()) <= (_LONGEST_NAME if marked else _LONGEST_NAME - 1)
+
+
 def _follow_ups(titles: Sequence[str]) -> list[str]:
     """Questions that lead on from the papers of an answer."""
     if not titles:
         return []
     names = [short_name(title) for title in titles]
-    # 'How does A Survey of Caches work?' nobody asks.
-    first = f"How does {names[0]} work?" if names[0] != titles[0] else f"What is {names[0]} about?"
+    first = f"How does {names[0]} work?" if _is_name(titles[0]) else _about(titles[0])
     questions = [first, f"What results does {names[0]} report?"]
     if len(names) > 1:
         questions.append(f"How do {names[0]} and {names[1]} differ?")

@@ -88,7 +88,8 @@ _ASIDES = tuple(
 )
 """Words of a question, and figures that answer no other: limits, p values, gains in brackets, sizes
 of samples, and, for no question at all, the marks of a list."""
-_IN_NAME = re.compile(r"-(?!fold)[A-Za-z]")
+_IN_NAME = re.compile(r"-(?!fold)[A-Za-z]|\([A-Z]")
+"""After what is no figure: '4-OH', '25(OH)D'."""
 _JOINED = re.compile(r"[^;.]*(?:,|\b(?:and|or|vs\.?|versus|to|with))\s(?:from\s)?")
 """What stands between two figures of one measure: '14% in women and 19% in men'."""
 _BESIDE_COUNTS = 4
