@@ -247,6 +247,13 @@ def test_a_paper_with_a_doi_alone_can_be_opened() -> None:
     assert Paper("a", "A", "B.").link is None
 
 
+@pytest.mark.parametrize(
+    "question", ["Which methods work without training?", "Which papers need no training?"]
+)
+def test_a_condition_alone_is_matter_enough(assistant: Assistant, question: str) -> None:
+    assert assistant.ask(question).answered
+
+
 def test_filters_are_honoured(assistant: Assistant, sample_library: Library) -> None:
     question = QUESTIONS[0]
     dated = assistant.ask(question, filters=Filters(since="2024"))

@@ -157,7 +157,8 @@ def matter_of(question: Question) -> str:
         return asked
     condition = condition_of(asked) if question.kind in WIDE else None
     for wanted in (asked,) if condition is None else (condition.matter, asked):
-        matter = _FRAME.sub("", _TAIL.sub("", wanted))
+        # 'Which methods work' is all frame.
+        matter = _FRAME.sub("", f"{_TAIL.sub('', wanted)} ").strip()
         if re.search(r"\w{2}", matter):
             return matter
     return asked
