@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from citewise.answering import deep
 from citewise.answering.aside import ASKS_NOTHING, aside, without_asides
+from citewise.answering.aspects import aspect_asked
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import (
     Selection,
@@ -37,7 +38,7 @@ from citewise.answering.wishes import asks_what_it_says, authors_asked_for
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import thing_defined
-from citewise.backends.extractive import ExtractiveBackend
+from citewise.backends.extractive import ExtractiveBackend, figure_missing
 from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.backends.writing import AnswerCutError, may_say_no_answer, says_no_answer
@@ -281,6 +282,10 @@ class Assistant:
         selection = gathered.selection
         odds = answerability(selection.features, selection.unknown_words)
         unsaid = authors_asked_for(question, gathered.hits)
+        # A model reads for itself.
+        aspect = aspect_asked(question, gathered.hits) if self._from_papers_alone() else None
+        if unsaid is None and aspect is not None:
+            unsaid = aspect.unsaid
         if unsaid is not None:
             odds = Answerability(_NEVER_SAID, unsaid)
 
@@ -288,7 +293,8 @@ class Assistant:
         evidence = self._offered(selection.evidence, course)
         # Of papers that were asked for by name, anything may be told.
         wanted = unsaid is None and (
-            asks_what_it_says(question, gathered.hits)
+            aspect is not None
+            or asks_what_it_says(question, gathered.hits)
             or (bool(question.filters.papers) and selection.asks_nothing)
         )
         if not evidence or (odds.probability < self._threshold() and not wanted):
@@ -314,6 +320,9 @@ class Assistant:
             yield Working("write", "turning to the papers' own sentences")
             cited = (yield from self._write(from_papers, task, course)) or cited
         course.notes.extend(cited.notes())
+        told_of = [citation.paper for citation in cited.citations]
+        if self._from_papers_alone() and figure_missing(question, told_of):
+            draft = replace(draft, odds=Answerability(_NEVER_SAID, None))
         if question.kind is QuestionKind.LIST:
             told = len(cited.citations)
             searched = self.library.page(question.filters, limit=1).total

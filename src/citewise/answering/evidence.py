@@ -257,7 +257,7 @@ def _spread(scores: Sequence[float]) -> list[float]:
     ]
 
 
-def _own_work_starts(sentences: Sequence[str]) -> int:
+def own_work_starts(sentences: Sequence[str]) -> int:
     """Place of the first sentence about the paper's own work; 0 when none says so."""
     return next((at for at, text in enumerate(sentences) if _OWN_WORK.search(text)), 0)
 
@@ -546,7 +546,7 @@ def select_evidence(
     for_findings = not (several or of_the_study)
     for one in seen:
         texts = [span.text for span in one.spans]
-        own_work = _own_work_starts(texts)
+        own_work = own_work_starts(texts)
         # A list tells what a part begins with; behind it come the details.
         parts = [parts_of([text])[0] for text in texts] if several else parts_of(texts)
         for ordinal, span in enumerate(one.spans):

@@ -68,36 +68,35 @@ _ASPECTS = frozenset(
     for word in """
     ability able accuracy accurate achieve adult advantage adverse affect again age aim analysis
     animal answer anyone apply approach assume assumption author available average bad baseline
-    beginner benchmark benefit best better big bigger bit boy brief briefly build case cause
-    century challenge change cheap child children cite claim code cohort common compare
-    comparison compute computer conclude conclusion condition confirm context continue
-    contribution cool core cost country criticism damage danger dangerous data dataset datasets
-    decrease degrade depend describe detail detailed device differ difference difficult
-    disadvantage discuss doctor dosage dose drawback drop duration easy effect effective
-    efficacy elaborate elderly else energy error evaluate evaluation event evidence exact
-    exactly example expect expensive experiment explain extent extra factor fail failure fall
-    far fast faster fastest female figure find finding fine-tuning finetuning first follow-up
-    frequency frequent fund funded funding future gain gender girl go good gpu gpus great group
-    grow happen hard harder hardware harm harmful hello help hey hi high higher hour human hurt
-    idea impact implement implementation important improve improvement include increase
-    individual influence input insight interesting involve involved issue keep key kind know
-    known lack large larger last latency length less level licence license limit limitation long
-    longer lose loss low lower machine main male man matter mean means measure measured
-    mechanism member memory men method metric mice minute model money month more mortality mouse
-    much necessary need new nice notable novel number observe ok okay open open-source optimal
-    original outcome outperform output overhead parameter participant patient people percent
-    percentage perform performance person please population possible power practical precise
-    prerequisite prevalence price problem procedure process produce proof prove provide public
-    publicly published purpose quality quantity quote rare rat rate ratio reach real reason
-    reduce reduction region related release released reliable repeat rephrase repository require
-    requirement result retrain retraining rise risk robust run safe safety sample save saving
-    savings scale sensitive sentence set setting setup severe sex short shorten shorter show
-    side side-effect significance significant similar simple simpler simply size slow slower
-    small smaller sorry special speed speed-up speedup stage step strength strong study subject
-    success suffer summarise summarize summary support sure system take task technique test
-    tested thank thank-you thanks theory throughput thx time tool train training treatment trial
-    trick true tune tuned tuning type uk unit us usa usual validate value vary version way weak
-    weakness well woman women word work worse worst wrong year yield young
+    beginner benchmark benefit best better big bigger bit boy brief briefly build case cause century
+    challenge change cheap child children cite claim code cohort common compare comparison compute
+    computer conclude conclusion condition confirm consumption context continue contribution cool
+    core cost country criticism damage danger dangerous data dataset datasets decrease degrade
+    depend describe detail detailed device differ difference difficult disadvantage discuss doctor
+    dosage dose downside drawback drop duration easy effect effective efficacy elaborate elderly
+    else energy error evaluate evaluation event evidence exact exactly example expect expensive
+    experiment explain extent extra factor fail failure fall far fast faster fastest female figure
+    find finding fine-tuning finetuning first follow-up frequency frequent fund funded funding
+    future gain gender girl given go good gpu gpus great group grow happen hard harder hardware harm
+    harmful hello help hey hi high higher hour human hurt idea impact implement implementation
+    important improve improvement include increase individual influence input insight interesting
+    involve involved issue keep key kind know known lack large larger last latency length less level
+    licence license limit limitation long longer lose loss low lower machine main male man matter
+    mean means measure measured mechanism member memory men method metric mice minute model money
+    month more mortality mouse much necessary need new nice notable novel number observe ok okay
+    open open-source optimal original outcome outperform output overhead parameter participant
+    patient people percent percentage perform performance person please population possible power
+    practical precise prerequisite prevalence price problem procedure process produce proof prove
+    provide public publicly published purpose quality quantity quote rare rat rate ratio reach real
+    reason receive reduce reduction region related release released reliable repeat rephrase
+    repository require requirement result retrain retraining rise risk robust run safe safety sample
+    save saving savings scale sensitive sentence set setting setup severe sex short shorten shorter
+    show side side-effect significance significant similar simple simpler simply size slow slower
+    small smaller sorry source special speed speed-up speedup sponsor stage step strength strong
+    study subject success suffer summarise summarize summary support sure system take task technique
+    test tested thank thank-you thanks theory throughput thx time tool train training treatment
+    trial trick true tune tuned tuning type uk unit us usa usual validate value vary version way
+    weak weakness well woman women word work worse worst wrong year yield young
     """.split()
 )
 """Stems of words that may be asked of any study or method, or of no paper at all: a question that
@@ -243,7 +242,7 @@ def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bo
     topic = "?" not in text and not _ASKING.search(text) and len(own) > 1
     if kind is QuestionKind.LIST or topic:
         return bool(own)
-    whole = kind in (*SEVERAL, QuestionKind.DEFINITION) or len(_content_words(text)) > _MOST_ASPECTS
+    whole = kind in (*SEVERAL, QuestionKind.DEFINITION) or len(content_words(text)) > _MOST_ASPECTS
     if len(text.split()) <= _FEW_WORDS or (len(papers) == 1 and not whole):
         own -= terms_of(papers, library)
     return bool(own)
@@ -256,8 +255,8 @@ def without_opening(question: str) -> str:
 
 def own_terms(text: str, library: Library) -> set[str]:
     """The words of a question, as the library looks for them, that name a subject."""
-    words = _content_words(text)
-    own = [word for word in words if stem(word.lower()) not in _ASPECTS]
+    words = content_words(text)
+    own = [word for word in words if not is_aspect(word)]
     if len(words) > _MOST_ASPECTS:
         return set(library.terms(" ".join(own)))
     common = _COMMON * len(library)
@@ -265,11 +264,17 @@ def own_terms(text: str, library: Library) -> set[str]:
     return {term for term, papers in found.items() if papers <= common}
 
 
-def _content_words(text: str) -> list[str]:
+def content_words(text: str) -> list[str]:
+    """The words of a question, but for those that every question has."""
     passed_over = STOP_WORDS | FRAME_WORDS
     return [
         word for word in re.findall(r"\w[\w.+-]*\w|\w", text) if word.lower() not in passed_over
     ]
+
+
+def is_aspect(word: str) -> bool:
+    """Whether a word may be asked of any study, so that it names no subject."""
+    return stem(word.lower()) in _ASPECTS
 
 
 def terms_of(papers: Sequence[Paper], library: Library) -> set[str]:
@@ -314,7 +319,7 @@ def in_its_place(other: str, asked: str, library: Library) -> OfAnother:
     old = next((name for name in names if name in asked), None)
     if named_papers(bare, library):
         return OfAnother(asked.replace(old, bare) if old else f"{bare}?")
-    own = [word for word in _content_words(asked) if own_terms(word, library)]
+    own = [word for word in content_words(asked) if own_terms(word, library)]
     if len(own) == 1 and not names and bare == other:
         return OfAnother(asked.replace(own[0], bare))
     words, before = own_terms(other, library), own_terms(asked, library)
@@ -325,7 +330,7 @@ def in_its_place(other: str, asked: str, library: Library) -> OfAnother:
         return OfAnother(other)
     # What none of them has was the old matter's own.
     shared = set().union(*held.values())
-    kept = [word for word in _content_words(asked) if own_terms(word, library) <= shared]
+    kept = [word for word in content_words(asked) if own_terms(word, library) <= shared]
     return OfAnother(f"{other[:1].upper()}{other[1:]} ({' '.join(kept)})", tuple(held))
 
 
@@ -363,7 +368,7 @@ def named_papers(text: str, library: Library, limit: int = MOST_PAPERS) -> list[
         return []
     found: list[tuple[int, Paper]] = []
     for hit in library.find(text, 3 * limit).hits:
-        position = _mention(hit.paper, text)
+        position = mention(hit.paper, text)
         if position is not None:
             found.append((position, hit.paper))
     found.sort(key=lambda item: item[0])
@@ -391,7 +396,7 @@ def _is_coined(name: str) -> bool:
     return " " not in name or not name[1:].islower()
 
 
-def _mention(paper: Paper, text: str) -> int | None:
+def mention(paper: Paper, text: str) -> int | None:
     """Where ``text`` mentions the paper, or None."""
     position = text.casefold().find(paper.heading.casefold())
     if position >= 0:

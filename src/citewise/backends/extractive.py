@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from citewise.backends.base import WritingTask
 from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
-from citewise.backends.figures import figure_for, in_bold
+from citewise.backends.figures import figure_for, in_bold, measure_missing
 from citewise.backends.parts import unlabelled
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
 from citewise.grounding.belonging import BARELY, BESIDE_BEST, SQUARELY, told_of
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.library.passages import sentence_spans
-from citewise.types import Evidence, Message, Paper, QuestionKind, Usage, short_name
+from citewise.types import Evidence, Message, Paper, Question, QuestionKind, Usage, short_name
 
 _CONNECTIVE = re.compile(
     r"^(?:however|moreover|furthermore|in addition|additionally|also|finally|lastly|therefore|thus"
@@ -454,6 +454,18 @@ def _speaks_of_another(group: Sequence[Evidence], asked: str) -> bool:
     )
 
 
+def figure_missing(question: Question, papers: Sequence[Paper]) -> str | None:
+    """The measure whose figure is asked for, if none of the papers gives it, else None."""
+    if question.kind is not QuestionKind.NUMBER:
+        return None
+    texts = (
+        paper.abstract[start:end]
+        for paper in papers
+        for start, end in sentence_spans(paper.abstract)
+    )
+    return measure_missing(question.standalone, texts)
+
+
 def _own_work(group: Sequence[Evidence]) -> list[Evidence]:
     """A paper's sentences in order, from the first that speaks of its own work."""
     ordered = sorted(group, key=lambda item: item.ordinal)
@@ -566,6 +578,10 @@ class ExtractiveBackend:
                     yield f"{NOT_DEFINED}\n\n"
                 elif groups and _speaks_of_another(groups[0], task.question.standalone):
                     sentences = 1
+            elif not task.unheard and (
+                missing := figure_missing(task.question, [group[0].paper for group in groups])
+            ):
+                yield f"These abstracts do not give the {missing}. The nearest:\n\n"
             sure = kind is QuestionKind.COMPARISON
             further = None if sure else _SENTENCES_OF_A_FURTHER_PAPER
             yield from self._sections(groups, sentences, asked, sure=sure, further=further)

@@ -8,6 +8,7 @@ the measure that the question names. A figure of the question itself, one inside
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from citewise.backends.measure import measure_named, own_clause, said_beside
@@ -92,6 +93,13 @@ _IN_NAME = re.compile(r"-(?!fold)[A-Za-z]|\([A-Z]")
 """After what is no figure: '4-OH', '25(OH)D'."""
 _JOINED = re.compile(r"[^;.]*(?:,|\b(?:and|or|vs\.?|versus|to|with))\s(?:from\s)?")
 """What stands between two figures of one measure: '14% in women and 19% in men'."""
+_SAID_BY_ITS_UNIT = re.compile(
+    r"\b(?:doses?|dosages?|costs?|prices?|weights?|heights?|sizes?|lengths?|durations?|times?|speed"
+    r"|throughput|memory|temperature|distance|volume|power|energy)$",
+    re.IGNORECASE,
+)
+"""A measure whose figures stand there without its name ('25 mg weekly')."""
+_HOW = re.compile(r"\bhow\b(?! old\b)", re.IGNORECASE)
 _BESIDE_COUNTS = 4
 """Words around it that a figure's place beside the measure is worth."""
 
@@ -180,6 +188,23 @@ def figure_for(text: str, question: str) -> Figure | None:
         if (fits or near) and (best is None or rank > best_rank):
             best, best_rank = found, rank
     return best
+
+
+def measure_missing(question: str, texts: Iterable[str]) -> str | None:
+    """The measure that a question names if none of the texts gives a figure for it, else None."""
+    measure = measure_named(question)
+    # 'What data is used, and how large is it?' wants another figure.
+    if measure is None or _SAID_BY_ITS_UNIT.search(measure.name) or _HOW.search(question):
+        return None
+    # Any share has the unit of a 'success rate'.
+    first = _stem(measure.core[0]) if len(measure.core) > 1 else ""
+    given = any(
+        (first in text.lower() or measure.called.search(text))
+        and (figure := figure_for(text, question))
+        and figure.fits
+        for text in texts
+    )
+    return None if given else measure.name
 
 
 def counted(question: str) -> str:

@@ -16,7 +16,9 @@ _MEASURE = re.compile(
     r"|^(?!.*\b(?:what|which|how|who|why|when|is|are|was|were|do|does|did)\b)(?:the )?)"
     rf"((?:{_ONE} ){{0,4}}?{_ONE})"
     r"(?= (?:of|for|in|on|with|at|by|from|over|between|among|after|to|under|per|when|if|is|was|are"
-    r"|were|does|do|did|can|should|has|have|had|reached|reported|achieved|obtained|found)\b|[?.,]*$)",
+    r"|were|does|do|did|can|should|has|have|had|reached|reported|achieved|obtained|found)\b"
+    # Behind it may stand what was asked before.
+    r"|[?.,]*(?:$| \())",
     re.IGNORECASE,
 )
 _HOW_OLD = re.compile(r"\bhow old\b", re.IGNORECASE)
