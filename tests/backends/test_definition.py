@@ -39,10 +39,26 @@ def test_what_is_to_be_defined_is_seen_however_it_is_typed(
         ("Years of life lost (YLLs) fell.", "What does YLL stand for?"),
         ("We present Lantern, which adapts its rule.", "What is Lantern?"),
         ("Lantern consists of two stages.", "whats Lantern"),
+        ("Moon halos are pale, low-light rings in the sky.", "What are moon halos?"),
+        ("BACKGROUND: Moon halos are rings.", "What is a moon halo?"),
+        ("At night, moon halos (MHs) are thin ice-crystal bows.", "What are moon halos?"),
     ],
 )
 def test_a_sentence_that_says_what_it_is_is_known(sentence: str, question: str) -> None:
     assert defines(sentence, question)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "important in cold places", "used as signs", "common across seasons", "less bright",
+        "two orders darker", "known to fade", "always there", "not rings", "continuous",
+        "larger than rings", "making rings", "visible, and these rings fade",
+    ],
+)  # fmt: skip
+def test_what_things_are_like_or_used_for_defines_nothing(said: str) -> None:
+    assert not defines(f"Moon halos are {said}.", "What are moon halos?")
+    assert not defines("The edges of moon halos are bright bands.", "What are moon halos?")
 
 
 @pytest.mark.parametrize(
@@ -65,6 +81,11 @@ def test_a_sentence_that_only_names_it_defines_nothing(sentence: str) -> None:
             "What is pruning?",
             "Pruning has become a popular way to shrink networks.",
             "Pruning is a major challenge in compression.",
+        ),
+        (
+            "What are moon halos?",
+            "Moon halos are rings of light.",
+            "Moon halos are key topics.",
         ),
         (
             "What is pruning?",

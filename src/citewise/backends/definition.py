@@ -35,7 +35,7 @@ _PROPOSES = re.compile(
 )
 
 _OPENINGS: tuple[tuple[str, float | None], ...] = (
-    (r"^(?:[^,]{1,40}, )?(?:an? |the )?", 1.0),
+    (r"^(?:(?-i:[A-Z]{5,}):? )?(?:[^,]{1,40}, )?(?:an? |the )?", 1.0),
     (r"^(?:[^,]{1,40}, )?(?:an? |the )?(?:[\w-]{1,40} ){1,2}", 0.6),
     ("", None),
 )
@@ -46,7 +46,23 @@ _IS = (
     r"(?:(?:is|are|(?:has|have) (?:emerged as|become)) (?:an?|the|one)|refers? to"
     r"|denotes?|means|aims? to|consists? of|comprises?)\b"
 )
-_ARE_SUCH = r"are (?!\w+(?:ed|ing|ly) |not |also )(?:[\w-]{1,40} ){1,4}(?:that|which|derived|of)\b"
+_ARE_SUCH = (
+    r"are(?= (?!\w+(?:ed|ing|ly) |not |also )(?:[\w-]{1,40},? ){1,4}(?:that|which|derived|of)\b)"
+)
+_NO_QUALITY = (
+    r"(?:\d\w*|a|about|across|against|all|also|among|and|any|as|at|available|both|by|either|equally"
+    r"|few|for|four|from|how|in|into|its|just|less|like|many|more|most|no|not|now|of|often|on|only"
+    r"|our|several|some|still|such|than|that|their|there|these|this|those|three|to|too|two|under"
+    r"|used|very|what|when|where|whereas|whether|which|while|with|within)"
+)
+_ARE_THINGS = (
+    rf"are(?= (?!\w+(?:ed|ing|ly) )(?:(?!{_NO_QUALITY}\b)[\w-]{{2,40}}(?: and|,)? ){{0,4}}"
+    rf"(?!{_NO_QUALITY}\b)[\w-]{{2,40}}(?<![iou]s)(?<!ss)(?<=s)(?<!ways)(?<!wards)(?!-)\b)"
+)
+"""'Coronal holes are low-density regions in ...': things, behind what they are like."""
+_SAYINGS = ((f",? {_IS}", 1.0), (f" {_ARE_SUCH}", 1.0), (f" {_ARE_THINGS}", 0.8))
+"""How a sentence goes on behind its subject, and how plainly it says what that is; what does so
+less does so only of the sentence's own subject."""
 _INTRODUCED = (
     r"\b(?:(?:introduc|present|propos|describ|releas)\w*|(?:develop|design)(?:s|ed)?) "
     r"(?:(?:an?|the|our) )?(?:(?:new|novel) )?"
@@ -139,15 +155,16 @@ def _plainness(sentence: str, thing: str) -> float:
     if named and _spells_out(sentence, thing):
         form = rf"(?:{form}|\b\w[\w-]{{0,40}}(?: [\w-]{{1,40}}){{0,6}} \({_form(thing)}\))"
     for opening, share in _OPENINGS:
-        if said := re.search(rf"{opening}(?P<form>{form}),? {_IS}", sentence, re.IGNORECASE):
-            share = share or _amidst(sentence[: said.start("form")])
+        for saying, worth in _SAYINGS:
+            said = re.search(rf"{opening}(?P<form>{form}){saying}", sentence, re.IGNORECASE)
+            if said is None or (share != 1.0 and worth < 1.0):
+                continue
+            plain = worth * (share or _amidst(sentence[: said.start("form")]))
             praise = _PRAISE.match(sentence, said.end())
             if praise is None:
-                return share
+                return plain
             explained = _GOES_ON.search(sentence, praise.end())
-            return share * (_PRAISED_AND_EXPLAINED if explained else _PRAISED)
-        if said := re.search(rf"{opening}(?P<form>{form}) {_ARE_SUCH}", sentence, re.IGNORECASE):
-            return share or _amidst(sentence[: said.start("form")])
+            return plain * (_PRAISED_AND_EXPLAINED if explained else _PRAISED)
     name = re.escape(thing)
     if named and re.search(rf"(?:{_INTRODUCED}){name}(?![\w+-])", sentence, re.IGNORECASE):
         return 1.0
