@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from citewise.library.library import Library
+from citewise.library.papers import Order
 from citewise.types import Message
 
 ASKS_NOTHING = "nothing was asked of the papers"
@@ -45,6 +46,13 @@ _ABOUT_LIBRARY = re.compile(
     r"|what do you (?:have|know)|what are these papers about|what is th(?:e|is) library about"
     r"|how (?:big|large|old|recent) is (?:the|this|your) (?:library|collection|database)"
 )
+_NEWEST = re.compile(
+    r"(?:(?:which|what) (?:is|are|was|were) |what's |(?:show|give|tell) me )?(?:the )?"
+    r"(?:(?P<newest>newest|latest|most recent)|oldest|earliest)"
+    r" (?:paper|article|abstract|study|document|publication)(?P<several>s)?"
+    rf"(?: you (?:have|know|hold)|{_HELD})?"
+)
+_SEVERAL = 5
 _SIGNS = re.compile(r"[^\w\s'’]+")
 
 
@@ -63,6 +71,8 @@ def aside(text: str, library: Library) -> str | None:
         )
     if _ABOUT_LIBRARY.fullmatch(said):
         return f"{_holds(library)} Ask for a list or an overview of a matter to see what they say."
+    if asked := _NEWEST.fullmatch(said):
+        return _newest(asked, library)
     if _THANKS.fullmatch(said):
         return "You are welcome."
     return None
@@ -78,6 +88,20 @@ def without_asides(history: Sequence[Message], library: Library) -> tuple[Messag
         if not skipping:
             kept.append(turn)
     return tuple(kept)
+
+
+def _newest(asked: re.Match[str], library: Library) -> str:
+    """The newest papers, or the oldest, as their records date them."""
+    order: Order = "newest" if asked["newest"] else "oldest"
+    page = library.page(order=order, limit=_SEVERAL if asked["several"] else 1)
+    dated = [f"'{paper.heading}' ({paper.published})" for paper in page.papers if paper.published]
+    if not dated:
+        return "No record of a paper here says when it was published."
+    if len(dated) == 1:
+        return f"By the papers' records, the {order} is {dated[0]}."
+    return "\n".join(
+        [f"By the papers' records, the {order} are:\n", *(f"- {one}" for one in dated)]
+    )
 
 
 def _holds(library: Library) -> str:

@@ -32,9 +32,10 @@ from citewise.answering.evidence import (
 )
 from citewise.answering.kinds import WIDE
 from citewise.answering.question import matter_of, understand
+from citewise.answering.record import asked_of_record
 from citewise.answering.revising import Draft
 from citewise.answering.talk import DECLINED
-from citewise.answering.wishes import asks_what_it_says, authors_asked_for
+from citewise.answering.wishes import asks_what_it_says
 from citewise.backends.base import Backend, Reviser, WritingTask
 from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import thing_defined
@@ -281,7 +282,7 @@ class Assistant:
         gathered = yield from self._gather(question, parts, effort, course)
         selection = gathered.selection
         odds = answerability(selection.features, selection.unknown_words)
-        unsaid = authors_asked_for(question, gathered.hits)
+        unsaid = asked_of_record(question, gathered.hits)
         # A model reads for itself.
         aspect = aspect_asked(question, gathered.hits) if self._from_papers_alone() else None
         if unsaid is None and aspect is not None:
@@ -666,7 +667,8 @@ class Assistant:
     def _decline(self, draft: _Draft, reason: str, course: _Course) -> Generator[Event, None, None]:
         """Say that the papers don't hold the answer, and what is nearest."""
         lines = [f"{DECLINED}: {reason}."]
-        draft = draft.without_focus()
+        # What a record tells is told of the papers that were talked of.
+        draft = draft if draft.odds.probability == _NEVER_SAID else draft.without_focus()
         nearest = draft.hits[:3]
         if nearest:
             lines.append("\nThe nearest papers are:\n")

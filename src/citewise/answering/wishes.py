@@ -173,39 +173,3 @@ def asks_what_it_says(question: Question, hits: Sequence[Hit]) -> bool:
         for name in dict.fromkeys((paper.heading, short_name(paper.heading))):
             left = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", left, flags=re.IGNORECASE)
     return left != question.standalone and _ANYTHING.fullmatch(left) is not None
-
-
-_WHO_WROTE = re.compile(
-    r"^who(?:'s|’s| is| are| was| were| has| have| had| first| originally)*"
-    r" (?:the )?(?:authors?\b|inventors?\b|creators?\b|behind\b|wrote\b|invented\b|created\b"
-    r"|published\b|developed\b|proposed\b|introduced\b|designed\b|made\b|built\b|came up\b)"
-    r"|\b(?:who|which people|which researchers) (?:are|were|is|was) the authors?\b"
-    r"|^(?:name|list|give)\b.{0,20} authors of\b",
-    re.IGNORECASE,
-)
-_MOST_AUTHORS = 6
-
-
-def authors_asked_for(question: Question, hits: Sequence[Hit]) -> str | None:
-    """Why a question for a paper's authors has no answer to cite: no abstract names them.
-
-    None for other questions. Where the paper's record names them, so does the reason.
-    """
-    if not _WHO_WROTE.search(question.standalone.strip()):
-        return None
-    asked = question.standalone.casefold()
-    marked = [w for w in re.findall(r"[A-Za-z][\w-]+", question.standalone) if not w[1:].islower()]
-    named = [
-        hit.paper
-        for hit in hits
-        if short_name(hit.paper.heading).casefold() in asked
-        or any(word in f"{hit.paper.heading} {hit.paper.abstract}" for word in marked)
-    ]
-    if not named and "author" not in asked:
-        return None
-    if not named or not named[0].authors:
-        return "abstracts do not name their authors, and the papers' records here do not either"
-    paper = named[0]
-    shown = ", ".join(paper.authors[:_MOST_AUTHORS])
-    more = " and others" if len(paper.authors) > _MOST_AUTHORS else ""
-    return f"no abstract names its authors; the record of '{paper.heading}' does: {shown}{more}"
