@@ -48,12 +48,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
         ("Which caches are written by Cy Bohr?", "Which caches are?", ["harbor"]),
         ("What do Zoë Chandrasekaran's papers say?", "What do papers say?", ["lantern"]),
         ("How large is the cache by Bohr?", "How large is the cache?", ["harbor"]),
+        ("Which caches are by Zoe Chandrasekaran?", "Which caches are?", ["lantern"]),
+        ("what has Cy Bohr done?", "Which papers are there?", ["harbor"]),
+        ("What has Bohr worked on?", "Which papers are there?", ["harbor"]),
+        ("What has Bohr done on caches?", "Which papers are there on caches?", ["harbor"]),
+        ("Do you have anything by Bohr?", "Which papers are there?", ["harbor"]),
+        ("anything by zoe chandrasekaran", "Which papers are there", ["lantern"]),
+        ("papers by cy bohr on disks", "Which papers are there on disks", ["harbor"]),
+        ("Show me Texts' papers", "Show me papers", ["harbor"]),
         ("What does the Harbor paper say of disks?", None, ["harbor"]),
         ("Which caches are sold by ACME?", "Which caches are sold?", ["lantern"]),
         # Not a wish: nobody here is called so.
         ("Which texts are read from EEG?", None, []),
         ("What is learned from Texts?", None, []),
         ("What is gained by Medusa?", None, []),
+        ("What has Medusa done?", None, []),
+        ("What has Texts done for caches?", None, []),
+        ("What has Harbor done?", None, []),
+        ("what has long text done for caches?", None, []),
+        ("anything from long texts?", None, []),
         ("Which caches are built by hand?", None, []),
         ("What does the Quill paper say?", None, []),
     ],
@@ -71,6 +84,9 @@ def test_names_are_whole_words(library: Library) -> None:
     assert library.ids_by("Bo") == ("lantern",)
     assert library.ids_by("zoë chandrasekaran") == ("lantern",)
     assert library.ids_by("zoë", as_written=True) == ()
+    assert library.ids_by("Zoe", as_written=True) == library.ids_by("zoé") == ("lantern",)
+    assert library.page(Filters(author="ZOE CH")).papers[0].id == "lantern"
+    assert library.ids_by("Aḑa Bø") == ("lantern",)
     assert library.ids_by("Boh") == ()
 
 

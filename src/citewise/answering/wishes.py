@@ -15,6 +15,8 @@ from citewise.types import Filters, Hit, Paper, Question, short_name
 
 _NAME = r"(?P<name>[A-Z][\w.'’&-]*(?: (?:of |de |van |von )?[A-Z][\w.'’&-]*){0,3})"
 _PAPERS = r"(?:papers?|works?|studies|study|articles?|publications?|research|preprints?|reports?)"
+_LOWER = r"(?P<lower>[a-z]{2,}(?: [a-z.]+)? [a-z]{2,})"
+_SOMEBODY = rf"(?:{_NAME}|{_LOWER})"
 _BY = (
     re.compile(rf"\b(?P<kept>{_PAPERS}) (?:are |is |were |was )?(?:by|from) {_NAME}(?!\w)"),
     re.compile(
@@ -25,10 +27,20 @@ _BY = (
         rf"^(?P<did>[Ww]h(?:at|ich)(?: {_PAPERS})?) (?:did|does|do|has|have) {_NAME} "
         r"(?:publish(?:ed)?|wr(?:i|o)t(?:e|ten)|author(?:ed)?)\b"
     ),
-    re.compile(rf"(?P<kept>)\b{_NAME}['’]s (?={_PAPERS}\b)"),
+    re.compile(rf"(?P<kept>)\b{_NAME}(?:['’]s|(?<=s)['’]) (?={_PAPERS}\b)"),
 )
 """Wishes that are plainly for an author or an organisation."""
-_MAYBE_BY = re.compile(rf"(?P<kept>),? \b(?:by|from|at) {_NAME}(?!\w)")
+_MAYBE_BY = (
+    re.compile(
+        rf"^(?P<did>[Ww]hat(?: work| research)?) (?:did|does|do|has|have|is|are) {_SOMEBODY} "
+        r"(?:done|(?:been )?work(?:ed|ing)? on|do(?=\W*$)|stud(?:y|ied)|been studying)\b"
+    ),
+    re.compile(
+        rf"^(?P<did>(?:[A-Za-z']+ ){{0,3}}(?:[Aa]ny|[Ss]ome)(?:thing| {_PAPERS})|(?i:{_PAPERS}))"
+        rf" (?:by|from) {_SOMEBODY}(?=\W*$| (?:on|about)\b)"
+    ),
+    re.compile(rf"(?P<kept>),? \b(?:by|from|at) {_NAME}(?!\w)"),
+)
 """What may be such a wish: if a paper has that author or organisation."""
 _THAT_PAPER = re.compile(
     r"\b(?:in|of|from|by) (?:that|this|the same|the (?:latter|former|first|second|third|last)) "
@@ -67,8 +79,9 @@ def wished_papers(question: str, given: Filters, library: Library) -> Wished:
     for pattern in _BY:
         if match := pattern.search(question):
             return _by(question, match, given, library, certain=True)
-    if (match := _MAYBE_BY.search(question)) and not _NAMED_PAPER.search(question):
-        return _by(question, match, given, library, certain=False)
+    for pattern in () if _NAMED_PAPER.search(question) else _MAYBE_BY:
+        if match := pattern.search(question):
+            return _by(question, match, given, library, certain=False)
     if match := _NAMED_PAPER.search(question):
         return _named(question, match["name"] or match["saying"], given, library)
     return Wished(question, given)
@@ -99,14 +112,15 @@ def only(question: str, papers: Sequence[Paper], given: Filters) -> Wished:
 def _by(
     question: str, match: re.Match[str], given: Filters, library: Library, *, certain: bool
 ) -> Wished:
-    name = match["name"].rstrip(".'’&-")
-    ids = library.ids_by(name, as_written=not certain)
+    # 'What did Ada Bo publish on caches?' is 'Which papers are there on caches?'
+    groups = match.groupdict()
+    lower = groups.get("lower")
+    name = str(match["name"] or lower).rstrip(".'’&-")
+    ids = library.ids_by(name, as_written=not (certain or lower))
     if not certain and _is_matter(name, len(ids), library):
         return Wished(question, given)
     if not ids and not certain:
         return Wished(question, given)
-    # 'What did Ada Bo publish on caches?' is 'Which papers are there on caches?'
-    groups = match.groupdict()
     kept = "Which papers are there" if groups.get("did") else groups["kept"]
     text = " ".join(f"{question[: match.start()]}{kept}{question[match.end() :]}".split())
     text = re.sub(r"\s+([?.,!])", r"\1", text)

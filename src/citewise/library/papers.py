@@ -28,6 +28,7 @@ from citewise.errors import FingerprintError, LibraryError, NotALibraryError
 from citewise.library.orders import joined
 from citewise.library.passages import Offsets
 from citewise.library.wordings import Wording
+from citewise.sources.text import unaccented, without_accents
 from citewise.types import Filters, Paper, Place, sha256_of
 
 SCHEMA_VERSION = 3
@@ -39,6 +40,15 @@ Outcome = Literal["added", "updated", "unchanged", "duplicate"]
 Order = Literal["newest", "oldest", "title", "added"]
 """How papers are put in order: by date (those without one last), title, or the latest to come."""
 
+
+def _bearing(name: str) -> str:
+    """The condition that a name holds a given one, in any case and with any accents."""
+    # SQL's own lower() is quick, and knows the case of ASCII letters only.
+    folded = f"CASE WHEN {name} GLOB '*[^ -~]*' THEN unaccented({name}) ELSE lower({name}) END"
+    return f"instr({folded}, ?) > 0"
+
+
+_BY_AUTHOR = f"EXISTS (SELECT 1 FROM json_each(authors) WHERE {_bearing('value')})"
 _WORDING_TABLES = """
 CREATE TABLE wordings (
   paper_id TEXT PRIMARY KEY REFERENCES papers (id) ON DELETE CASCADE,
@@ -293,7 +303,7 @@ class PaperStore:
 
     @staticmethod
     def _set_up(connection: sqlite3.Connection) -> None:
-        connection.create_function("casefold", 1, str.casefold, deterministic=True)
+        connection.create_function("unaccented", 1, unaccented, deterministic=True)
         # What a stranger's file would run by itself (views, triggers) calls nothing of ours.
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA synchronous = FULL")
@@ -971,27 +981,26 @@ class PaperStore:
     def ids_by(self, name: str, *, as_written: bool = False) -> list[str]:
         """Ids of the papers with an author or organisation that bears ``name`` as whole words.
 
-        In any case; with ``as_written`` authors in the case of ``name`` alone.
+        In any case and with any accents; with ``as_written`` authors in the case of ``name`` alone.
         """
-        folded = name.casefold()
-        fold = "lower" if folded.isascii() else "casefold"
+        folded = unaccented(name)
         rows = self._rows(
             f"SELECT id, organization, authors FROM papers"
-            f" WHERE instr({fold}(coalesce(organization, '')), ?) > 0 OR EXISTS"
-            f" (SELECT 1 FROM json_each(authors) WHERE instr({fold}(value), ?) > 0) ORDER BY rowid",
+            f" WHERE {_bearing('organization')} OR {_bearing('authors')} ORDER BY rowid",
             (folded, folded),
         )
         whole = re.compile(rf"(?<!\w){re.escape(folded)}(?!\w)")
-        written = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+        written = re.compile(rf"(?<!\w){re.escape(without_accents(name))}(?!\w)")
 
         def bears(author: str) -> bool:
-            found = written.search(author) if as_written else whole.search(author.casefold())
-            return found is not None
+            if as_written:
+                return written.search(without_accents(author)) is not None
+            return whole.search(unaccented(author)) is not None
 
         return [
             str(identifier)
             for identifier, organization, authors in rows
-            if whole.search((organization or "").casefold()) or any(map(bears, json.loads(authors)))
+            if whole.search(unaccented(organization or "")) or any(map(bears, json.loads(authors)))
         ]
 
     def extent(self) -> tuple[int, int]:
@@ -1325,12 +1334,8 @@ def _where(filters: Filters) -> tuple[str, list[object]]:
         clauses.append("id IN (SELECT paper_id FROM places WHERE source = ?)")
         values.append(filters.source)
     if filters.author:
-        # SQL's own lower() knows the case of ASCII letters only.
-        fold = "lower" if filters.author.isascii() else "casefold"
-        clauses.append(
-            f"EXISTS (SELECT 1 FROM json_each(authors) WHERE instr({fold}(value), ?) > 0)"
-        )
-        values.append(filters.author.casefold())
+        clauses.append(_BY_AUTHOR)
+        values.append(unaccented(filters.author))
     if filters.papers:
         # One bound value, however many ids.
         clauses.append("id IN (SELECT value FROM json_each(?))")

@@ -13,6 +13,7 @@ _CONTROLS = {
     for code in (*range(0x00, 0x20), *range(0x7F, 0xA0))
     if code not in (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85)
 }
+_UNJOINED = str.maketrans("øØłŁđĐıİ", "oOlLdDiI")
 # Characters that a reader cannot see but a model or a search index does: soft hyphen, joiners,
 # bidirectional controls (UAX #9), invisible operators, fillers, variation selectors, Unicode tags.
 _HIDDEN = {
@@ -68,6 +69,19 @@ def clean(text: str) -> str:
     if text.isprintable() and text.isascii():
         return text.strip()
     return _JOINERS.sub(_joiner, _BREAKS.sub(" ", text.translate(_TABLE)).strip()).strip()
+
+
+def without_accents(text: str) -> str:
+    """``text`` with 'e' for 'é' and 'o' for 'ø', as people type names."""
+    if text.isascii():
+        return text
+    letters = unicodedata.normalize("NFKD", text.translate(_UNJOINED))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def unaccented(text: str) -> str:
+    """The same in one case, for comparing names."""
+    return without_accents(text).casefold()
 
 
 def hides(text: str) -> bool:
