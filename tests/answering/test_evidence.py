@@ -156,6 +156,29 @@ def test_words_that_no_paper_has_are_known(sample_library: Library) -> None:
     assert strange.features.unknown > select(sample_library, QUESTION).features.unknown
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Please explain Lantern simply, to a beginner.",
+        "In plain words: the gist of Lantern?",
+        "Does any paper mention Lantern?",
+        "What is the biggest Lantern?",
+        "What is the latest on Lantern?",
+    ],
+)
+def test_how_something_is_to_be_told_is_looked_for_in_no_paper(
+    question: str, tmp_path: Path
+) -> None:
+    papers = [
+        Paper("lantern", "Lantern", "We present Lantern, a cache."),
+        Paper("words", "Words", "Words are counted in caches."),
+    ]
+    with Library.open(tmp_path / "library") as library:
+        library.add(papers)
+        assert select(library, question).unknown_words == ()
+        assert select(library, f"{question} A krill?").unknown_words == ("krill",)
+
+
 def test_without_hits_there_is_no_evidence(sample_library: Library) -> None:
     question = Question(QUESTION, QUESTION)
     nothing = select_evidence(question, (), sample_library, most=24, most_per_paper=6)

@@ -117,7 +117,9 @@ _FUNCTION_WORDS = frozenset(
     " least very such other another same wrote written author authors published"
     " give gives list name names find show tell describe explain"
     " compare paper papers work works study studies method methods approach approaches use used"
-    " uses using get gets got make makes made let lets put say says said".split()
+    " uses using get gets got make makes made let lets put say says said mention mentions mentioned"
+    " please plain plainly simply briefly gist elaborate beginner beginners layman biggest newest"
+    " latest anything something anyone".split()
 )
 """Words of questions that say nothing of their subject."""
 
