@@ -29,7 +29,7 @@ import gzip
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from graded import COLLECTIONS, graded_questions, library_of
 from logistic import Floats, fit
 
 from citewise import Assistant, Filters, Library
+from citewise.answering.recalibration import recalibrate
 from citewise.evaluation.datasets import Question, load
 from citewise.evaluation.measures import auroc
 from citewise.evaluation.runner import run_questions
@@ -132,6 +133,7 @@ def other_examples(folder: Path, data: Path) -> list[Example]:
             library.ingest(corpus)
     found = []
     with Library.open(folder / "library", create=False) as library:
+        recalibrate(library)
         assistant = Assistant(library)
         for row in rows["w8.jsonl"][OTHER_UNSEEN:]:
             for key in ("q", "q2", "u", "u2", "u3"):
@@ -160,6 +162,7 @@ def figure_examples(folder: Path, data: Path) -> list[Example]:
         with Library.open(folder / "figures") as library:
             library.ingest(papers)
     with Library.open(folder / "figures", create=False) as library:
+        recalibrate(library)
         assistant = Assistant(library)
         found = [
             Example(row["id"], "figures", side == "q", _features(assistant, asked))
@@ -175,6 +178,7 @@ def graded_examples(folder: Path, data: Path) -> list[Example]:
     found = []
     for name in COLLECTIONS:
         with library_of(name, folder, data) as library:
+            recalibrate(library)
             assistant = Assistant(library)
             for row in graded_questions():
                 held = "2" in row["grades"]
@@ -261,6 +265,26 @@ def fit_confidence(library: Library) -> None:
     print(f"CONFIDENCE_BIAS = {b[0]:.2f}; CONFIDENCE_SLOPE = {b[1]:.2f}; {offsets}")
 
 
+def print_shares(found: Sequence[Example], odds: Floats, how: str) -> None:
+    """Which share of each kind of question is answered at which threshold of ``odds``."""
+    probabilities = 1 / (1 + np.exp(-odds))
+    held = np.array([example.answerable for example in found])
+    print(f"{how}: AUROC on unseen questions {auroc(probabilities, held):.3f}")
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for example, probability in zip(found, probabilities, strict=True):
+        kind = example.kind
+        if kind in ("other field", "figures", "graded"):
+            kind += ", held" if example.answerable else ", not held"
+        if example.library:
+            kind += f", {example.library}"
+        kinds[kind].append(float(probability))
+    print("share answered at a threshold of")
+    print(f"{'':>24} {'n':>4} " + " ".join(f"{t:6.2f}" for t in THRESHOLDS))
+    for kind, values in kinds.items():
+        shares = [np.mean(np.array(values) >= t) for t in THRESHOLDS]
+        print(f"{kind:>24} {len(values):>4} " + " ".join(f"{share:6.2f}" for share in shares))
+
+
 def main() -> None:
     """Fit, and print what the fit is worth on questions it has not seen."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -273,6 +297,7 @@ def main() -> None:
         if args.confidence:
             fit_confidence(library)
             return
+        recalibrate(library)
         found = examples(library)
     if args.other:
         found += other_examples(args.other, args.data)
@@ -281,27 +306,17 @@ def main() -> None:
     x = np.array([[signals(example.features)[name] for name in NAMES] for example in found])
     y = np.array([float(example.answerable) for example in found])
     w = np.array([EXAMPLE_WEIGHTS.get(example.kind, 1.0) for example in found])
+    less = np.array([example.features.strictness for example in found])
     ids = list(dict.fromkeys(example.question for example in found))
     parts = np.array([ids.index(example.question) % PARTS for example in found])
     unseen = np.zeros(len(found))
     for part in range(PARTS):
         others = parts != part
         b = fit(x[others], y[others], w[others])
-        unseen[~others] = 1 / (1 + np.exp(-(b[0] + x[~others] @ b[1:])))
-    print(f"{len(found)} examples; AUROC on unseen questions {auroc(unseen, y == 1):.3f}")
-    kinds: dict[str, list[float]] = defaultdict(list)
-    for example, probability in zip(found, unseen, strict=True):
-        kind = example.kind
-        if kind in ("other field", "figures", "graded"):
-            kind += ", held" if example.answerable else ", not held"
-        if example.library:
-            kind += f", {example.library}"
-        kinds[kind].append(float(probability))
-    print("share answered at a threshold of")
-    print(f"{'':>24} {'n':>4} " + " ".join(f"{t:6.2f}" for t in THRESHOLDS))
-    for kind, values in kinds.items():
-        shares = [np.mean(np.array(values) >= t) for t in THRESHOLDS]
-        print(f"{kind:>24} {len(values):>4} " + " ".join(f"{share:6.2f}" for share in shares))
+        unseen[~others] = b[0] + x[~others] @ b[1:]
+    print(f"{len(found)} examples")
+    print_shares(found, unseen, "weights alone")
+    print_shares(found, unseen - less, "and what each library has learnt of its own papers")
     b = fit(x, y, w)
     print(
         "WEIGHTS =", {name: round(float(v), 2) for name, v in zip(("bias", *NAMES), b, strict=True)}

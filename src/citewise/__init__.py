@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from citewise.answering.assistant import Assistant
+from citewise.answering.recalibration import recalibrate
 from citewise.conversations import Conversation, ConversationInfo, Conversations, Turn
 from citewise.errors import CitewiseError
 from citewise.grounding.checker import check, check_batch
@@ -72,4 +73,5 @@ __all__ = [
     "__version__",
     "check",
     "check_batch",
+    "recalibrate",
 ]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -435,6 +436,7 @@ def _ingest(args: argparse.Namespace) -> int:
             limits=_config(args).limits,
             on_progress=show,
         )
+        _recalibrate(library, show)
         total = len(library)
         waiting = library.waiting()
     for rejection in report.rejected:
@@ -473,6 +475,7 @@ def _fetch(args: argparse.Namespace) -> int:
             embed=not args.no_embed,
             on_progress=show,
         )
+        _recalibrate(library, show)
         total, waiting = len(library), library.waiting()
     for rejection in report.rejected:
         _warn(f"{rejection.file}: rejected: {rejection.reason} ({rejection.title or 'no title'})")
@@ -494,8 +497,9 @@ def _embed(args: argparse.Namespace) -> int:
     with _open(args) as library:
         with _progress(args) as show:
             done = library.embed(show)
+            spent = time.perf_counter() - started
+            _recalibrate(library, show)
         total, waiting = len(library), library.waiting()
-    spent = time.perf_counter() - started
     if args.json:
         _print_json(
             {
@@ -513,6 +517,13 @@ def _embed(args: argparse.Namespace) -> int:
     else:
         _say(f"All {total} papers are embedded already.")
     return EXIT_DONE
+
+
+def _recalibrate(library: Library, show: Callable[[Progress], None]) -> None:
+    """Learn from new papers when to decline."""
+    from citewise.answering.recalibration import recalibrate  # noqa: PLC0415 - see _ask
+
+    recalibrate(library, on_progress=show)
 
 
 def _duration(seconds: float) -> str:
@@ -780,6 +791,7 @@ def _chat(args: argparse.Namespace) -> int:
             _offer_sample(args, library)
         others = [opened.enter_context(other) for other in _open_more(args, library)]
         from citewise.answering.assistant import Assistant  # noqa: PLC0415 - see _ask
+        from citewise.answering.recalibration import recalibrate  # noqa: PLC0415
         from citewise.web.server import serve  # noqa: PLC0415 - Gradio takes 5 s to import
 
         named = dict.fromkeys((config.backend, *(args.backend or config.backends)))
@@ -799,7 +811,7 @@ def _chat(args: argparse.Namespace) -> int:
         if waiting and not args.quiet:
             _warn(f"{waiting} papers are being embedded meanwhile; they are found by their words.")
         for one in (library, *others):
-            opened.enter_context(one.embedding_in_background())
+            opened.enter_context(one.embedding_in_background(partial(recalibrate, one)))
         serve(
             assistant,
             others=more,
@@ -1034,9 +1046,19 @@ def _info(args: argparse.Namespace) -> int:
         ("embedder", info.embedder),
         ("vectors", "in its own folder" if info.vectors == "local" else f"on {info.vectors}"),
         ("fingerprint", info.fingerprint),
+        ("declining", _declining(info.strictness)),
     ):
         _say(f"{name + ':':<13} {value}")
     return EXIT_DONE
+
+
+def _declining(strictness: float | None) -> str:
+    if strictness is None:
+        return "as among the sample papers; nothing was learnt of these yet"
+    if not strictness:
+        return "as among the sample papers, learnt from these"
+    than = "more" if strictness > 0 else "less"
+    return f"{than} easily than among the sample papers by {abs(strictness):.1f} in log-odds"
 
 
 def _doctor(args: argparse.Namespace) -> int:

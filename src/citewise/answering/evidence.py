@@ -18,7 +18,7 @@ from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, says_where, standing_alone
 from citewise.backends.figures import counted
 from citewise.backends.parts import Part, parts_of, unlabelled
-from citewise.grounding.abstention import Features
+from citewise.grounding.abstention import RULE, Features
 from citewise.grounding.belonging import LIKELY, Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.grounding.overlap import background, stem
@@ -600,6 +600,7 @@ def select_evidence(
         wanted=_wanted_found(question, texts, library),
         specific=terms.specific,
         answered=0.0,
+        strictness=_strictness(library),
     )
     with_vectors = sum(row.vectors is not None for row in rows.values())
     belongs: dict[str, float] = {}
@@ -629,6 +630,12 @@ def select_evidence(
     if terms.unknown_weight < _MUCH_UNKNOWN:
         unheard = []
     return Selection(evidence, features, terms.unknown, belongs, not terms.weights, tuple(unheard))
+
+
+def _strictness(library: Library) -> float:
+    """What was learnt of the library's own papers (answering.recalibration); 0 before it was."""
+    known = library.calibration
+    return known.strictness if known is not None and known.rule == RULE else 0.0
 
 
 def _cosines(

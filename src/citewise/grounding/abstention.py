@@ -8,11 +8,12 @@ questions on everything else. training/ABSTENTION.md has the figures.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from citewise.types import QuestionKind
+from citewise.types import QuestionKind, sha256_of
 
 ANSWERABLE = 0.10
 """Probability from which an answer is attempted."""
@@ -29,6 +30,8 @@ WEIGHTS: dict[str, float] = {
 }
 """Of what ``signals`` makes of the features."""
 
+RULE = sha256_of(json.dumps(WEIGHTS))[:8]
+"""Tells what was learnt of a library with these weights from what was learnt with others."""
 
 CONFIDENCE_BIAS = 0.57
 CONFIDENCE_SLOPE = 0.39
@@ -67,6 +70,8 @@ class Features:
     """How much the question's words say: little where all of them stand in many papers."""
     answered: float
     """What the entailment model says of the best papers: that one of them answers the question."""
+    strictness: float = 0.0
+    """Log-odds that an answer must have more in this library than among the sample papers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +116,15 @@ def signals(features: Features) -> dict[str, float]:
     }
 
 
+def log_odds(features: Features) -> float:
+    """Of the papers holding the answer, as far as they were the sample papers."""
+    seen = signals(features)
+    return WEIGHTS["bias"] + sum(WEIGHTS[name] * value for name, value in seen.items())
+
+
 def answerability(features: Features, unknown_words: Sequence[str]) -> Answerability:
     """The probability that the papers hold the answer, and the reason against it."""
-    seen = signals(features)
-    total = WEIGHTS["bias"] + sum(WEIGHTS[name] * value for name, value in seen.items())
+    total = log_odds(features) - features.strictness
     probability = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
     if probability >= ANSWERABLE:
         return Answerability(probability, None)

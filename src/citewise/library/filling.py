@@ -46,7 +46,7 @@ _HOURS = 6 * 3600.0
 class Progress:
     """How far a long task is."""
 
-    step: Literal["fetching", "reading", "indexing", "embedding"]
+    step: Literal["fetching", "reading", "indexing", "embedding", "calibrating on"]
     done: int
     total: int | None
     """None while it is not known."""
@@ -224,12 +224,17 @@ class Filler:
         self.count_words(patience=None, stop=lambda: stop.is_set() or busy())
 
     def embed_in_background(
-        self, embedder: Embedder, stop: threading.Event, busy: Callable[[], bool]
+        self,
+        embedder: Embedder,
+        stop: threading.Event,
+        busy: Callable[[], bool],
+        then: Callable[[], None],
     ) -> None:
         """Embed whatever is missing until ``stop``, now and later; runs in a thread of its own.
 
-        Gives way to other threads, to other processes that embed, and while ``busy``. Raises
-        LibraryError for what will not mend itself by waiting.
+        ``then`` is called every few seconds while nothing is missing. Gives way to other threads,
+        to other processes that embed, and while ``busy``. Raises LibraryError for what will not
+        mend itself by waiting.
         """
         _be_nice()
         while not stop.is_set():
@@ -240,6 +245,7 @@ class Filler:
                 # A folder that cannot be written to is as good for searching.
                 self._count_in_background(stop, busy)
             if not self._store.count_missing("dense"):
+                then()
                 stop.wait(_LOOK_SECONDS)
                 continue
             done = 0

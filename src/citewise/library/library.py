@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
@@ -94,6 +95,7 @@ _EMBED_LATER = "embed_later"
 """Said in the library's settings while papers wait for ``embed`` because their owner wants so."""
 _INDEX_FORMAT = "1"
 """Part of a library's fingerprint: changes whenever an index is laid out differently."""
+_CALIBRATION = "calibration"
 _QUIET_SECONDS = 1.0
 """How long after a search the background still leaves the processor to those who ask."""
 
@@ -117,10 +119,25 @@ class LibraryInfo:
     vectors: str
     """``local``, or the address of the Chroma server that holds them."""
     fingerprint: str
+    strictness: float | None
+    """Log-odds that an answer must have more than among the sample papers; None before that was
+    learnt."""
 
     def to_dict(self) -> Json:
         """The fields by name."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was learnt of a library from its own papers."""
+
+    strictness: float
+    """Log-odds that an answer must have more than among the sample papers."""
+    papers: int
+    """In the library when it was learnt."""
+    rule: str
+    """By which it was learnt; of no use to another."""
 
 
 def default_path() -> Path:
@@ -156,6 +173,7 @@ class Library:
         self._browser = Browser(store)
         self._filler = Filler(store, self._shelves, embedder, WriterLock(path), self._refresh)
         self._asked = 0.0
+        self._calibration: Calibration | None = None
         self._refreshing = threading.Lock()
         self._seen_of_others = store.changes_by_others()
 
@@ -441,11 +459,14 @@ class Library:
         return done
 
     @contextmanager
-    def embedding_in_background(self) -> Iterator[None]:
+    def embedding_in_background(
+        self, then: Callable[[Callable[[], bool]], None] = lambda stopped: None
+    ) -> Iterator[None]:
         """Embed what is missing, now and as papers are added, in a thread that gives way to others.
 
         It waits while there are searches, lets other processes write in between, and has stopped
-        when the context ends.
+        when the context ends. ``then`` is called every few seconds while nothing is missing; what
+        it is given says whether the context has ended.
         """
         stop = threading.Event()
         embedder = self.embedder
@@ -455,7 +476,9 @@ class Library:
 
         def work() -> None:
             try:
-                self._filler.embed_in_background(embedder, stop, self._is_asked)
+                self._filler.embed_in_background(
+                    embedder, stop, self._is_asked, lambda: then(stop.is_set)
+                )
             except CitewiseError as error:
                 logger.warning("embedding in the background has stopped: %s", error)
 
@@ -675,6 +698,22 @@ class Library:
     def __len__(self) -> int:
         return self._store.count("all")
 
+    def sample(self, most: int, seed: int) -> list[Paper]:
+        """Up to ``most`` papers that have vectors, drawn at random."""
+        return self._store.sample_embedded(most, seed)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What was learnt of the library from its own papers; None before it was."""
+        kept = self._store.meta(_CALIBRATION)
+        return self._calibration if kept is None else Calibration(**json.loads(kept))
+
+    def calibrate(self, calibration: Calibration) -> None:
+        """Keep what was learnt of the library; in this process alone where it cannot be written."""
+        self._calibration = calibration
+        with suppress(LibraryError):
+            self._store.set_meta(_CALIBRATION, json.dumps(asdict(calibration)))
+
     def waiting(self) -> int:
         """Papers that are not embedded yet: found by their words alone."""
         return self._store.count_missing("dense")
@@ -683,6 +722,7 @@ class Library:
         """What the library holds."""
         papers = self._store.count("all")
         bounds = self._store.date_bounds()
+        calibration = self.calibration
         return LibraryInfo(
             path=str(self.path),
             papers=papers,
@@ -697,6 +737,7 @@ class Library:
             embedder=self.embedder.fingerprint,
             vectors=self._store.meta("vectors") or LOCAL,
             fingerprint=self.fingerprint,
+            strictness=None if calibration is None else calibration.strictness,
         )
 
     def check(self) -> list[str]:
