@@ -148,3 +148,25 @@ def test_no_text_breaks_out_of_its_field(papers: list[Paper]) -> None:
         escaped = character == "\\" and not escaped
         assert depth >= 0
     assert depth == 0
+
+
+def test_bibtex_keys_are_ones_that_a_person_would_choose() -> None:
+    papers = [
+        Paper(
+            "2501.1", "The 3 Ways of Drafting", "x", ("Änne von Brandt-Süß",), published="2025-04"
+        ),
+        Paper("2", "Of Drafting, Once More", "x", ("Brandt-Süß, Änne",), published="2025"),
+        Paper("3", "Pruning Heads", "x", ("Tom O’Neil Jr.",)),
+        Paper("4", "Caches for the Many", "x", published="2024"),
+        Paper("10.1/x y", "注意力", "x", ("张伟",)),
+        Paper("6", "Pruning Heads", "y", ("Sue O'Neil",)),
+    ]
+    told = "".join(EXPORTS["bibtex"](papers))
+    assert re.findall(r"@misc\{(.*),", told) == [
+        "brandtsuss2025ways",
+        "brandtsuss2025drafting",
+        "oneilpruning",
+        "caches2024many",
+        "10.1_x_y",
+        "oneilpruningb",
+    ]

@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from citewise.types import Paper
 
 _LATEX_SPECIAL = re.compile(r"(?<!\\)([&%#_])")
 _DOLLAR = re.compile(r"(?<!\\)\$")
+_NO_NAMES = frozenset({"jr", "sr", "ii", "iii", "iv"})
+_NO_WORDS = frozenset({"a", "an", "the", "on", "of", "in", "for", "to", "and", "with", "by"})
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
@@ -70,8 +73,41 @@ def _balanced(text: str) -> bool:
     return depth == 0
 
 
+def _plain(text: str) -> str:
+    """The letters and digits of ``text`` in ASCII and lower case, blanks kept."""
+    bare = unicodedata.normalize("NFKD", re.sub(r"['’]", "", text.casefold()))
+    return re.sub(r"[^a-z0-9]+", " ", bare.encode("ascii", "ignore").decode())
+
+
+def _key(paper: Paper) -> str:
+    """``brandt2025drafting``: first author, year and first word of the title; the id without any.
+
+    Where the authors are not known, the title's first word stands for them.
+    """
+    author = paper.authors[0] if paper.authors else ""
+    names = [
+        name
+        for name in _plain(author.partition(",")[0].replace("-", "")).split()
+        if name not in _NO_NAMES
+    ]
+    title = _plain(paper.title).split()
+    words = [word for word in title if word not in _NO_WORDS and word[0].isalpha()]
+    first, *rest = [*names[-1:], *words] or [re.sub(r"[^\w:.-]", "_", paper.id)]
+    return first + (paper.published or "")[:4] + "".join(rest[:1])
+
+
+def _letters(place: int) -> str:
+    """Nothing for the first of its key, then ``b`` to ``z``, then numbers."""
+    return "" if place == 1 else chr(ord("a") + place - 1) if place <= 26 else f"-{place}"
+
+
 def to_bibtex(papers: Iterable[Paper]) -> Iterator[str]:
-    """One ``@misc`` entry a paper, with what its source says and nothing more."""
+    """One ``@misc`` entry a paper, with what its source says and nothing more.
+
+    Not ``@article``, which BibTeX complains of without its journal: that is not kept. Of entries
+    with one key the second ends in ``b``, as reference managers have it.
+    """
+    seen: dict[str, int] = {}
     for paper in papers:
         fields = {
             "title": "{" + _braced(paper.title) + "}",
@@ -87,7 +123,9 @@ def to_bibtex(papers: Iterable[Paper]) -> Iterator[str]:
             "abstract": _braced(paper.abstract),
         }
         body = "".join(f"  {name} = {{{text}}},\n" for name, text in fields.items() if text)
-        key = re.sub(r"[^\w:.-]", "_", paper.id)
+        key = _key(paper)
+        seen[key] = seen.get(key, 0) + 1
+        key += _letters(seen[key])
         yield f"@misc{{{key},\n{body}}}\n\n"
 
 

@@ -176,8 +176,8 @@ def test_files_go_in_and_papers_come_out(served: tuple[str, Library]) -> None:
     assert every_one[5]["abstract"].startswith("We decode 5 tokens")
     some = export(format="bibtex", ids=json.dumps(["p3", "gone", "p1"]))
     assert [line for line in some.splitlines() if line.startswith("@")] == [
-        "@misc{p3,",
-        "@misc{p1,",
+        "@misc{paper2024cmd,",
+        "@misc{paper2024cmdb,",
     ]
     with urllib.request.urlopen(f"{url}/papers/export?format=ris&since=2024-12") as reply:
         assert reply.read().count(b"TY  - GEN") == 58

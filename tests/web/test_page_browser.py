@@ -330,7 +330,7 @@ def test_an_answer_is_exported_judged_and_asked_anew(
         assert download.value.suggested_filename == f"which-papers-make-decoding-faster.{form}"
     markdown = exported["md"].decode()
     assert "needs no draft model and no training [1]." in markdown
-    assert "@misc{p-draft," in markdown
+    assert "@misc{brandt2025drafting," in markdown
     answer = json.loads(exported["json"])["turns"][0]["answer"]
     assert answer["citations"][1]["paper"]["id"] == "p-cache"
     with zipfile.ZipFile(io.BytesIO(exported["zip"])) as bundle:
