@@ -33,7 +33,7 @@ def line(at: int, **fields: object) -> str:
         "id": f"p{at:02}",
         "title": f"Paper {at:02} about decoding",
         "abstract": TOPICS[at % 2].format(at),
-        "authors": ["A. Reader"],
+        "authors": ["Wanda Lind" if at == 7 else "A. Reader"],
         "published": f"2024-{at % 12 + 1:02}",
     }
     return json.dumps(given | fields) + "\n"
@@ -109,6 +109,23 @@ def test_filters_themes_months_and_other_libraries(
     room.sees("#cw-lib-list .cw-nothing")
     assert "An empty library" in page.inner_text("#cw-lib-picture")
     assert page.inner_text(".cw-lib-head h2") == "other"
+
+
+def test_a_search_finds_authors_and_says_when_nothing_matches(
+    open_room: Any, served: tuple[str, Library]
+) -> None:
+    url, _ = served
+    room: Room = open_room(f"{url}/#library", opens_with=".cw-row")
+    page = room.page
+    page.fill(".cw-find [name=q]", "wanda lind")
+    wait_for_titles(room, 1)
+    assert titles(room) == ["Paper 07 about decoding"]
+    page.fill(".cw-find [name=q]", "xyzzyq flurbinator")
+    page.wait_for_selector(".cw-row", state="detached", timeout=WAIT)
+    assert "Nothing matches “xyzzyq flurbinator”" in page.inner_text("#cw-lib-list")
+    page.fill(".cw-find [name=q]", "pruning heads")
+    room.sees(".cw-row")
+    assert "Nothing matches" not in page.inner_text("#cw-lib-list")
 
 
 def test_an_evaluation_of_three_questions_shows_its_figures(

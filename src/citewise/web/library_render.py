@@ -188,7 +188,7 @@ def list_html(page: Page, limit: int, *, what: str, note: str = "", number: int 
     )
     rows = "".join(_row(paper) for paper in page.papers)
     said = f'<p class="cw-aside">{text(note)}</p>' if note else ""
-    empty = "" if page.papers else '<p class="cw-nothing">No paper here.</p>'
+    empty = "" if page.papers or note else '<p class="cw-nothing">No paper here.</p>'
     return clean(
         f'<section class="cw-list"{attributes({"data_cw_number": number})}>{bar}{said}'
         f'<ol class="cw-rows">{rows}</ol>{empty}{_pager(page, limit)}</section>'

@@ -6,7 +6,7 @@ The values come from a browser and are checked here; the papers come from the li
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast, get_args
 
 from citewise.errors import UsageError
@@ -19,6 +19,9 @@ PAGE_PAPERS = 20
 """Papers of a page."""
 MOST_FOUND = 200
 """Papers shown for a search: the best ones."""
+NEAR = 0.35
+"""Cosine from which a paper without any word of a search is shown: what means nothing stays below
+it (0.33 at most among 475 papers), what is mistyped or said otherwise comes above."""
 MOST_CHOSEN = 10_000
 """Papers that can be chosen one by one for an export."""
 _LONGEST = 2_000
@@ -115,6 +118,24 @@ def named(library: Library, ids: Sequence[str]) -> Iterator[Paper]:
         yield from (found[i] for i in ids[begin : begin + _BATCH] if i in found)
 
 
+def _searched(library: Library, view: View) -> tuple[list[str], list[str]]:
+    """Papers by who is named, then those that have the words or come near them in meaning."""
+    result = library.find(view.query, MOST_FOUND, view.filters)
+    hits = [h for h in result.hits if h.matched_words or (h.dense_score or 0.0) >= NEAR]
+    ids = [hit.paper.id for hit in hits]
+    notes = list(result.notes) if hits or not result.hits else []
+    # One letter is a part of many names.
+    if len(view.query) > 1 and (named := library.ids_by(view.query)):
+        theirs = replace(view.filters, papers=named)
+        page = library.page(theirs, limit=MOST_FOUND)
+        first = [paper.id for paper in page.papers]
+        ids = list(dict.fromkeys([*first, *ids]))[:MOST_FOUND]
+        notes = [f"Author or organisation “{view.query}”: {page.total:,}."] if first else notes
+    if not ids and result.hits:
+        notes.append(f"Nothing matches “{view.query}”, neither in its words nor in its meaning.")
+    return ids, notes
+
+
 def _chosen(library: Library, view: View) -> tuple[list[str], str]:
     """Ids that a search or a theme gives, in the view's order, and a note."""
     if view.theme is not None:
@@ -123,8 +144,7 @@ def _chosen(library: Library, view: View) -> tuple[list[str], str]:
             raise UsageError("The themes have changed meanwhile; choose one again.")
         ids, notes = list(themes[view.theme].ids), [""]
     else:
-        result = library.find(view.query, MOST_FOUND, view.filters)
-        ids, notes = [hit.paper.id for hit in result.hits], list(result.notes)
+        ids, notes = _searched(library, view)
         exact = library.papers_by_id([view.query])
         if view.query in exact and view.query not in ids and not view.filters:
             ids.insert(0, view.query)
