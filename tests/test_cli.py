@@ -168,7 +168,7 @@ def test_ingest_reads_standard_input(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "empty"), (b"\x89PNG\r\n\x1a\n\x00\xff" * 40, "text"), (b"Dear diary\n", "")],
+    [(b"", "empty"), (b"\x89PNG\r\n\x1a\n\x00\xff" * 40, "text"), (b"Dear diary\n", "--format")],
 )
 def test_ingest_of_something_else_fails_in_words(
     content: bytes, said: str, cite: Cite, tmp_path: Path

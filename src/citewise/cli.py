@@ -422,6 +422,8 @@ def _filters(args: argparse.Namespace) -> Filters:
 
 
 def _ingest(args: argparse.Namespace) -> int:
+    from citewise.sources.reading import UNRECOGNISED  # noqa: PLC0415 - help must not wait for it
+
     paths: list[str | Path] = list(args.paths)
     if args.sample:
         paths.append(sample_folder())
@@ -441,7 +443,10 @@ def _ingest(args: argparse.Namespace) -> int:
         waiting = library.waiting()
     for rejection in report.rejected:
         title = f" ({textwrap.shorten(rejection.title, 60)})" if rejection.title else ""
-        _warn(f"{rejection.file}:{rejection.line}: rejected: {rejection.reason}{title}")
+        why = rejection.reason
+        if why.startswith(UNRECOGNISED):
+            why += ", or name what it is with --format"
+        _warn(f"{rejection.file}:{rejection.line}: rejected: {why}{title}")
     for note in report.notes:
         _warn(note)
     if args.json:

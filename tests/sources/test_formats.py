@@ -312,7 +312,7 @@ def test_utf16_and_byte_order_marks(tmp_path: Path) -> None:
         (bytes(range(256)) * 20, "not text"),
         (b"%PDF-1.7\nsome text", "not text"),
         ("Ein Text ohne Papier, schön.".encode("latin-1"), "UTF-8"),
-        (b"just a letter to somebody", "--format"),
+        (b"just a letter to somebody", "export it anew as one of these: arxiv, "),
         (gzip.compress(b"title,abstract\nA,b\n" * 9000)[:-20], "ends too early"),
         (b"\x1f\x8bnot really gzip", "check the file"),
     ],

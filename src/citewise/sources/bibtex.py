@@ -83,7 +83,8 @@ class BibtexReader:
 
 def _failed(source: Source, line: int, error: str) -> Rejection:
     reason = " ".join(error.split())[:200]
-    return source.reject(line, f"the entry cannot be read: {reason}; check its braces and commas")
+    why = f": {reason}" if reason else ""
+    return source.reject(line, f"the entry cannot be read{why}; check its braces and commas")
 
 
 def _batches(source: Source) -> Iterator[_Batch | Rejection]:

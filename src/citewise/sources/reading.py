@@ -41,6 +41,9 @@ _READERS: tuple[Reader, ...] = (
 )
 """In the order in which they are asked: the most particular signs first."""
 
+UNRECOGNISED = "the format is not recognised"
+"""How the reason of a file begins that no reader takes for its own."""
+
 FORMATS: Mapping[str, Reader] = MappingProxyType({reader.name: reader for reader in _READERS})
 """Every format that can be read, by the name that ``--format`` takes."""
 
@@ -250,8 +253,8 @@ def _reader(source: Source, name: str | None) -> Reader:
     if "\ufffd" in source.head_text and not _is_utf8(source.head):
         raise SourceProblem("the file is not UTF-8 text; save it in that encoding and try again")
     raise SourceProblem(
-        "the format is not recognised, no paper was found in it; name it with --format "
-        f"({', '.join(sorted(FORMATS))})"
+        f"{UNRECOGNISED}, no paper was found in it; export it anew as one of these: "
+        f"{', '.join(sorted(FORMATS))}"
     )
 
 

@@ -959,7 +959,10 @@ def welcome_html(papers: int, examples: Sequence[str], *, arrived: bool = False)
         )
         rows = "<h3>For instance</h3>" + _asks(examples, "cw-ask")
     else:
-        lead = "The library is empty. Add papers with “citewise ingest PATH” and ask again."
+        lead = (
+            "The library is empty. Add papers in the Library room, or with “citewise ingest PATH”, "
+            "and ask again."
+        )
         rows = ""
     here = ' data-cw-c=""' if arrived else ""
     return clean(
