@@ -265,3 +265,33 @@ def test_papers_are_added_read_chosen_exported_and_removed(
     )
     page.click(".cw-reading [data-cw-do=only]")
     page.wait_for_selector(f"#cw-composer >> text=only {last}", timeout=WAIT)
+
+
+def test_papers_that_come_in_are_counted_in_every_room(
+    open_room: Any, served: tuple[str, Library], tmp_path: Path
+) -> None:
+    url, library = served
+    room: Room = open_room(f"{url}/#library", opens_with=".cw-row")
+    page = room.page
+    count = len(library)
+    good, junk = tmp_path / "good.jsonl", tmp_path / "junk.txt"
+    good.write_text(line(95), "utf-8")
+    junk.write_text("nothing of the kind\n", "utf-8")
+    page.set_input_files("#cw-files", [str(good), str(junk)])
+    report = room.sees(".cw-job.cw-done").inner_text()
+    assert "1 added" in report
+    # what a person before a page can do, not before a command line
+    assert "export it anew as one of these" in report
+    assert "--" not in report
+    words = f"{count + 1} papers"
+    page.wait_for_function(
+        "words => document.querySelector('#cw-header').innerText.includes(words)",
+        arg=words,
+        timeout=WAIT,
+    )
+    page.click(".cw-door[data-cw-room=chat]")
+    welcome = "words => document.querySelector('.cw-welcome').innerText.includes(words)"
+    page.wait_for_function(welcome, arg=f"{count + 1} abstracts", timeout=WAIT)
+    room.reload()
+    room.sees(".cw-welcome")
+    page.wait_for_function(welcome, arg=f"{count + 1} abstracts", timeout=WAIT)

@@ -109,7 +109,7 @@ class _ChatRoom:
         self.library = context.library
         info = self.library.info()
         self.sources = [_EVERY_SOURCE, *info.sources]
-        self.welcome = render.welcome_html(info.papers, _examples(self.library))
+        self.drawn_with = info.papers
         self.components: dict[str, Any] = {}
         self._judging = threading.Lock()
         self._build()
@@ -134,7 +134,7 @@ class _ChatRoom:
             with gr.Column(elem_id="cw-left"):
                 with gr.Column(elem_id="cw-talk"):
                     put["past"] = _area("", "cw-past")
-                    put["current"] = _area(self.welcome, "cw-current")
+                    put["current"] = _area(self._welcome(), "cw-current")
                 with gr.Column(elem_id="cw-composer"), gr.Column(elem_id="cw-desk"):
                     self._build_composer()
             with gr.Column(elem_id="cw-right"):
@@ -248,7 +248,7 @@ class _ChatRoom:
         put["stop"].click(self.on_stop, state, shown, cancels=cancels, **at_once)
         put["fresh"].click(self.on_fresh, None, all_shown, cancels=cancels, **at_once)
         bus.select(self.on_open, search, all_shown, cancels=cancels, **at_once)
-        # What the address names when the page is entered: a quick first question outlives it.
+        # What the address names when the room is entered: a quick first question outlives it.
         bus.focus(self.on_open, search, all_shown, **at_once)
         bus.edit(self.on_rename, search, put["convs"], **each)
         bus.delete(self.on_delete, [search, state], all_shown, **each)
@@ -390,13 +390,15 @@ class _ChatRoom:
         groups = by_day(found, datetime.now().astimezone())
         return render.conversations_html(groups, searched=bool((words or "").strip()))
 
-    def _arrival(self, talk: Talk, owner: str, words: str = "", **values: Any) -> list[Any]:
+    def _welcome(self, *, arrived: bool = False) -> str:
         papers = self.library.info().papers
-        welcome = render.welcome_html(papers, _examples(self.library), arrived=True)
+        return render.welcome_html(papers, _examples(self.library), arrived=arrived)
+
+    def _arrival(self, talk: Talk, owner: str, words: str = "", **values: Any) -> list[Any]:
         return self._out(
             self.all_shown,
             past=talk.past,
-            current=talk.current or welcome,
+            current=talk.current or self._welcome(arrived=True),
             talk=talk,
             ask=gr.update(visible=True),
             stop=gr.update(visible=False),
@@ -413,9 +415,13 @@ class _ChatRoom:
     def on_open(self, words: str, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Open a conversation with what was in force at its last question."""
         owner = self.context.user_of(request)
-        name = str(_told(event).get("c") or "")
-        if not name and _told(event).get("start"):
-            return self._out(self.all_shown, convs=self._listed(owner, words))
+        told = _told(event)
+        name = str(told.get("c") or "")
+        if not name and told.get("start"):
+            # The page is drawn once for all, and papers may have come since.
+            same = not told.get("back") and self.library.info().papers == self.drawn_with
+            current = gr.skip() if same else self._welcome()
+            return self._out(self.all_shown, convs=self._listed(owner, words), current=current)
         try:
             talk = self._opened(name, owner)
         except CitewiseError as error:

@@ -64,6 +64,9 @@ def build_page(context: PageContext) -> gr.Blocks:
 
         quietly: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         opened["chat"].click(seen_by, outputs=head, **quietly)
+        # Pressed where the Library room shows another count of papers than before.
+        counted = gr.Button("head", elem_id="cw-visit-head", visible="hidden")
+        counted.click(seen_by, outputs=head, **quietly)
         # The page is drawn once for all; its head names the person who looks and counts the papers.
         page.load(seen_by, outputs=head, queue=False, **quietly)
         page.load(None, js="() => window.citewiseReady()", api_visibility="private")

@@ -59,6 +59,10 @@
     if (room === name) return;
     room = name;
     if (ready) visit();
+    // papers may have come in another room, which the welcome counts
+    if (ready && name === "chat" && wanted === null && !inAddress()) {
+      send("focus", { c: "", start: true, back: true });
+    }
     slide(false);
     draw(false);
   };

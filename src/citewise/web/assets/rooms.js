@@ -356,6 +356,11 @@
       changed.form = form();
       fillForm();
     }
+    const facts = $(".cw-lib-facts")?.textContent;
+    if (changed.facts && facts && facts !== changed.facts) {
+      document.getElementById("cw-visit-head")?.click();
+    }
+    changed.facts = facts || changed.facts;
     const job = $("#cw-lib-job .cw-job");
     const busy = Boolean($("#cw-lib-job .cw-going"));
     // what has been added shows up by itself
