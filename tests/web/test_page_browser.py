@@ -76,6 +76,36 @@ def test_a_chip_opens_its_paper_with_the_quoted_words_marked(room: Room) -> None
     assert room.in_view("#cw-talk .cw-s.cw-lit", "#cw-talk")
 
 
+def test_back_uncovers_the_talk_on_a_telephone(open_room: Any, address: str) -> None:
+    room: Room = open_room(address, 390, 844)
+    room.ask(QUESTION)
+    there, steps = room.page.url, "history.length"
+    for opener, shown, close in (
+        ("#cw-current .cw-chip >> nth=0", "body.cw-evidence", ".cw-panel-close"),
+        (".cw-menu", "body.cw-drawer", None),
+    ):
+        room.page.click(opener)
+        room.sees(shown)
+        room.page.go_back()
+        room.page.wait_for_selector(shown, state="detached", timeout=WAIT)
+        assert room.page.url == there
+        assert room.page.locator("#cw-current .cw-chip").count() == 4
+        if close:
+            before = room.page.evaluate(steps)
+            room.page.click(opener)
+            room.sees(shown)
+            room.page.click(close)
+            room.page.wait_for_function("history.state?.cwOver === undefined", timeout=WAIT)
+            assert room.page.evaluate(steps) == before
+    # a place that is entered from a cover leaves no step behind that does nothing
+    room.page.click(".cw-menu")
+    room.page.click("#cw-new")
+    room.sees(".cw-welcome")
+    room.page.go_back()
+    room.sees("#cw-current .cw-foot")
+    assert room.page.url == there
+
+
 def test_a_chip_stays_on_the_line_of_its_words(open_room: Any, address: str) -> None:
     room: Room = open_room(address, 600, 800)
     room.ask(QUESTION)

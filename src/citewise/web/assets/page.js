@@ -68,8 +68,7 @@
   };
   const roomInAddress = () => location.hash.slice(1) || "chat";
   const walk = (name) => {
-    history.pushState(null, "", location.pathname + location.search
-      + (name === "chat" ? "" : `#${name}`));
+    remember(location.pathname + location.search + (name === "chat" ? "" : `#${name}`), true);
     enter(name);
   };
 
@@ -87,7 +86,7 @@
   const inAddress = () => new URLSearchParams(location.search).get("c") || "";
   const setAddress = (c, push) => {
     const to = c ? `${location.pathname}?c=${encodeURIComponent(c)}` : location.pathname;
-    history[push ? "pushState" : "replaceState"](null, "", to + location.hash);
+    remember(to + location.hash, push);
   };
   let replacing = null;
   let wanted = null;
@@ -273,6 +272,7 @@
   const draw = (open) => {
     const was = document.body.classList.contains("cw-drawer");
     document.body.classList.toggle("cw-drawer", open);
+    if (open !== was) cover(open);
     if (open) $("#cw-new")?.focus({ preventScroll: true });
     else if (was) $(".cw-menu")?.focus({ preventScroll: true });
   };
@@ -365,7 +365,9 @@
     bring(cards, far ? mark : wanted, far ? 0.3 : 0.02);
   };
   const slide = (open) => {
+    const was = document.body.classList.contains("cw-evidence");
     document.body.classList.toggle("cw-evidence", open);
+    if (open !== was) cover(open);
     if (open) $(".cw-panel-close")?.focus({ preventScroll: true });
     else if (opener?.isConnected) {
       opener.focus({ preventScroll: true });
@@ -603,6 +605,8 @@
     applyTheme(wantedTheme());
     document.body.dataset.cwRoom = roomInAddress();
     addEventListener("popstate", () => {
+      slide(false);
+      draw(false);
       enter(roomInAddress());
       const here = $("#cw-current [data-cw-c]")?.dataset.cwC || "";
       if (inAddress() !== here) {

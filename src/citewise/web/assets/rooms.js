@@ -143,6 +143,7 @@
     $(".cw-door[data-cw-room=chat]")?.click();
   };
   const read = (id) => {
+    if ((id === null) !== (reading === null)) window.citewiseCover?.(id !== null);
     reading = id;
     document.body.classList.toggle("cw-lib-reading", id !== null);
     paint();
@@ -347,6 +348,8 @@
     event.preventDefault();
     sendFiles([...event.dataTransfer.files]);
   });
+
+  addEventListener("popstate", () => { if (reading !== null && narrow()) doings.close(); });
 
   // ---- what the server sends
   let wasBusy = false;
