@@ -193,16 +193,21 @@ def _speed() -> list[Line]:
 
 def answer_of(lines: Sequence[Line], question: str) -> Answer:
     spans: dict[str, list[Span]] = {}
+    sentences: list[Sentence] = []
     for line in lines:
+        own = []
         for paper_id, words in line.cited:
             spans.setdefault(paper_id, []).append(quote(paper_id, words))
+            own.append((list(spans).index(paper_id) + 1, len(spans[paper_id]) - 1))
+        if line.sentence:
+            sentences.append(replace(line.sentence, spans=tuple(own)))
     return Answer(
         id="a1",
         question=question,
         standalone_question=question,
         text="".join(line.markdown for line in lines),
         answered=True,
-        sentences=tuple(line.sentence for line in lines if line.sentence),
+        sentences=tuple(sentences),
         citations=tuple(
             Citation(n, _BY_ID[paper_id], tuple(found))
             for n, (paper_id, found) in enumerate(spans.items(), 1)

@@ -76,6 +76,30 @@ def test_a_chip_opens_its_paper_with_the_quoted_words_marked(room: Room) -> None
     assert room.in_view("#cw-talk .cw-s.cw-lit", "#cw-talk")
 
 
+def test_a_chip_marks_the_words_of_its_own_sentence(room: Room) -> None:
+    room.ask(QUESTION)
+    first, second, third = (span.text for span in scripted.speed_answer().citations[0].spans)
+    for chip, own in ((0, [first, second]), (1, [third])):
+        room.page.locator("#cw-current .cw-chip").nth(chip).click()
+        card = room.sees(".cw-cards .cw-card.cw-open")
+        assert card.locator("mark").count() == 3
+        strong = card.locator("mark:not(.cw-faint)").all_inner_texts()
+        assert [text[:11] for text in strong] == [text[:11] for text in own]
+        assert room.in_view(".cw-cards .cw-open mark:not(.cw-faint)", ".cw-cards")
+        lit = "".join(room.page.locator("#cw-talk .cw-s.cw-lit").all_inner_texts())
+        assert lit.startswith(("One paper drafts", "It decodes")[chip])
+        assert ("One paper" in lit) != ("It decodes" in lit)
+        assert room.page.locator("#cw-talk .cw-chip.cw-lit").count() == 1
+    # hovering quotes the same words
+    room.page.locator("#cw-current .cw-chip").nth(0).hover()
+    assert third[:11] not in room.sees("#cw-tip.cw-on").inner_text()
+    # the paper's own head stands for all of them
+    card = room.page.locator(".cw-cards .cw-card").first
+    card.locator(".cw-card-open").click()
+    card.locator(".cw-card-open").click()
+    assert card.locator("mark:not(.cw-faint)").count() == 3
+
+
 def test_back_uncovers_the_talk_on_a_telephone(open_room: Any, address: str) -> None:
     room: Room = open_room(address, 390, 844)
     room.ask(QUESTION)

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import nh3
@@ -396,15 +397,21 @@ def prose_html(
 # ---------------------------------------------------------------- evidence
 
 
-def _marked(abstract: str, spans: Iterable[Span]) -> str:
-    """The abstract as HTML with the words of ``spans`` marked; overlapping spans are merged."""
-    ranges: list[list[int]] = []
-    for start, end in sorted((s.start, s.end) for s in spans if 0 <= s.start < s.end):
-        end = min(end, len(abstract))
-        if ranges and start <= ranges[-1][1]:
-            ranges[-1][1] = max(ranges[-1][1], end)
-        elif start < end:
-            ranges.append([start, end])
+def _marked(abstract: str, spans: Sequence[Span], citing: Sequence[Sequence[str]]) -> str:
+    """The abstract as HTML with the words of ``spans`` marked, each for the sentences ``citing``.
+
+    Where spans overlap, their words are marked for the sentences of all of them.
+    """
+    within = [(s.start, min(s.end, len(abstract))) for s in spans]
+    edges = sorted({edge for start, end in within if 0 <= start < end for edge in (start, end)})
+    ranges: list[tuple[int, int, list[str]]] = []
+    for start, end in pairwise(edges):
+        over = [i for i, (first, last) in enumerate(within) if first <= start and end <= last]
+        names = list(dict.fromkeys(s for i in over for s in citing[i]))
+        if ranges and over and ranges[-1][1:] == (start, names):
+            ranges[-1] = (ranges[-1][0], end, names)
+        elif over:
+            ranges.append((start, end, names))
     abstract = unicode(abstract)
     drawn = list(formulas(abstract))
 
@@ -419,12 +426,16 @@ def _marked(abstract: str, spans: Iterable[Span]) -> str:
 
     out = []
     position = 0
-    for start, end in ranges:
+    for start, end, names in ranges:
         out.append(piece(position, start))
-        out.append(f"<mark>{piece(start, end)}</mark>")
+        out.append(f"<mark{_of(names)}>{piece(start, end)}</mark>")
         position = end
     out.append(piece(position, len(abstract)))
     return "".join(out)
+
+
+def _of(sentences: Sequence[str]) -> str:
+    return _attributes({"data-cw-sentences": " ".join(sentences) or None})
 
 
 def _about(paper: Paper) -> str:
@@ -471,11 +482,18 @@ def _card(
     spans: Sequence[Span],
     *,
     sentences: Sequence[str] = (),
+    citing: Sequence[Sequence[str]] = (),
     focus: bool = False,
     past: str = "",
 ) -> str:
-    """``past`` says in words why the cited words cannot be shown in their abstract any more."""
-    quotes = "".join(f"<blockquote>{_rich(span.text)}</blockquote>" for span in spans)
+    """``citing`` names the sentences of each span.
+
+    ``past`` says in words why the cited words cannot be shown in their abstract any more.
+    """
+    quotes = "".join(
+        f"<blockquote{_of(names)}>{_rich(span.text)}</blockquote>"
+        for span, names in zip(spans, citing, strict=True)
+    )
     backlinks = ""
     if sentences:
         links = ", ".join(
@@ -493,7 +511,7 @@ def _card(
     if past:
         abstract = f'<p class="cw-past-note">{_text(past)}</p>{quotes}'
     elif paper.abstract.strip():
-        abstract = f"<p>{_marked(paper.abstract, spans)}</p>"
+        abstract = f"<p>{_marked(paper.abstract, spans, citing)}</p>"
     else:
         abstract = "<p>The library holds no abstract of this paper.</p>"
     about = _about(paper)
@@ -537,6 +555,10 @@ def evidence_html(
     elif kept and any(whole.abstract[s.start : s.end] != s.text for s in citation.spans):
         past = "The abstract in the library has changed since. These words of it were cited:"
     used = [f"{turn}:{i}" for i, s in enumerate(sentences) if citation.n in s.citations]
+    citing = [
+        [f"{turn}:{i}" for i, s in enumerate(sentences) if (citation.n, at) in s.spans]
+        for at in range(len(citation.spans))
+    ]
     return clean(
         _card(
             f"{turn}:{citation.n}",
@@ -544,6 +566,7 @@ def evidence_html(
             whole,
             citation.spans,
             sentences=used,
+            citing=citing,
             focus=focus,
             past=past,
         )

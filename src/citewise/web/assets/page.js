@@ -9,6 +9,7 @@
   const narrow = () => matchMedia("(max-width: 860px)").matches;
   let shownTurn = null;
   let openKey = null;
+  let openFor = null;
   let opener = null;
   const sources = new Map();
 
@@ -43,6 +44,18 @@
     // assign would only move to the fragment where the path is the same
     if (choice.getAttribute("aria-current") === "page" || !/^\/(?!\/)/.test(path)) return;
     location.href = path + location.hash;
+  };
+
+  // On a telephone the evidence and the drawer cover the talk: the browser's Back leaves them,
+  // for which an entry of the history is made that the next place takes over.
+  const covering = () => Boolean(history.state?.cwOver);
+  const cover = (open) => {
+    if (open && narrow() && !covering()) history.pushState({ cwOver: true }, "", location.href);
+    else if (!open && covering()) history.back();
+  };
+  window.citewiseCover = cover;
+  const remember = (address, push) => {
+    history[push && !covering() ? "pushState" : "replaceState"](null, "", address);
   };
 
   // rooms: which one is open stands in the address, and the server hears of every visit
@@ -286,12 +299,25 @@
 
   // the evidence side
   const store = (turn) => $(`.cw-store[data-cw-turn="${CSS.escape(turn)}"]`);
+  // the sentence that a chip stands in or behind, and what is shown of it alone
+  const sentenceOf = (chip) => {
+    const before = $$(".cw-s", chip.closest(".cw-turn") || document).filter((s) =>
+      s.contains(chip) || s.compareDocumentPosition(chip) & Node.DOCUMENT_POSITION_FOLLOWING);
+    return before.pop()?.dataset.cwS ?? null;
+  };
+  const isOf = (sentence) => (shown) =>
+    (shown.dataset.cwSentences || "").split(" ").includes(sentence);
   const lightUp = () => {
     const card = openKey && $(`.cw-cards [data-cw-key="${CSS.escape(openKey)}"]`);
-    const lit = new Set((card?.dataset.cwSentences || "").split(" ").filter(Boolean));
+    const marks = card ? $$("mark", card) : [];
+    const own = marks.some(isOf(openFor));
+    for (const mark of marks) mark.classList.toggle("cw-faint", own && !isOf(openFor)(mark));
+    const citing = (card?.dataset.cwSentences || "").split(" ").filter(Boolean);
+    const lit = new Set(citing.includes(openFor) ? [openFor] : citing);
     for (const s of $$("#cw-talk .cw-s")) s.classList.toggle("cw-lit", lit.has(s.dataset.cwS));
     for (const chip of $$("#cw-talk .cw-chip")) {
-      chip.classList.toggle("cw-lit", chip.dataset.cwOpen === openKey);
+      const pressed = chip.dataset.cwOpen === openKey;
+      chip.classList.toggle("cw-lit", pressed && (lit.size !== 1 || lit.has(sentenceOf(chip))));
     }
   };
   const showTurn = (turn) => {
@@ -345,6 +371,7 @@
     }
     if (turn !== shownTurn) showTurn(turn);
     openKey = key;
+    openFor = from?.closest(".cw-chip") ? sentenceOf(from) : null;
     showTurn(turn);
     const cards = $(".cw-cards");
     let wanted = null;
@@ -357,7 +384,7 @@
     lightUp();
     if (!inPanel) opener = from;
     if (narrow()) slide(true);
-    const mark = $("mark", wanted);
+    const mark = $("mark:not(.cw-faint)", wanted);
     const pane = cards.getBoundingClientRect();
     const top = wanted.getBoundingClientRect();
     // the card's head stays in view unless the marked words would then be out of it
@@ -402,7 +429,9 @@
     if (card) {
       // the same words as the server drew them, formulas included
       tip.children[0].replaceChildren(...$(".cw-title", card).cloneNode(true).childNodes);
-      const quotes = $$(".cw-quotes blockquote", card);
+      const all = $$(".cw-quotes blockquote", card);
+      const own = all.filter(isOf(sentenceOf(element)));
+      const quotes = own.length ? own : all;
       if (quotes.length && card.textContent.length < 6000) {
         tip.children[1].replaceChildren(...quotes.flatMap((quote, i) =>
           [...(i ? [" … "] : []), ...quote.cloneNode(true).childNodes]));
