@@ -13,6 +13,7 @@ from citewise.answering.aside import ASKS_NOTHING
 from citewise.conversations import ConversationInfo
 from citewise.types import Citation, Paper, Retrieved, Sentence, Span, Verdict
 from citewise.web import render
+from citewise.web.mathematics import drawn
 
 
 class Seen(HTMLParser):
@@ -314,9 +315,48 @@ def test_the_cited_words_and_nothing_else_are_marked(abstract: str, data: st.Dat
     span = Span.of(abstract, start, end)
     paper = Paper("p", "T", abstract)
     seen = assert_harmless(render.evidence_html(Citation(1, paper, (span,)), paper))
-    if "math" not in [tag for tag, _ in seen.tags]:
+    if not list(drawn(abstract)):
         assert seen.marks == [span.text]
         assert abstract in seen.text
+
+
+LATEX = (
+    (r"\textbf{MJA}, a \textbf{m}etaphor of \texttt{x} and \emph{y}", "MJA, a metaphor of x and y"),
+    (r"100{,}000 tokens, 45\% of~it \& more", "100,000 tokens, 45% of\xa0it & more"),
+    ("the ``quoted'' and the `other' word", "the “quoted” and the ‘other’ word"),
+    (r"as in~\cite{a,b} and \citep[p.~3]{c}.", "as in and."),
+    (r"Poincar\'e and Schr\"odinger and {\em more} A--B", "Poincaré and Schrödinger and more A–B"),
+    # what only looks like it stays: money, about, ranges, names unknown, braces open, said, code
+    (r"~30 images, 5~10 of them", "~30 images, 5~10 of them"),
+    (r"\method{x} is \textbf{open", r"\method{x} is \textbf{open"),
+    (r"said \"so\" and it's theirs'", r"said \"so\" and it's theirs'"),
+)
+
+
+@pytest.mark.parametrize(("written", "shown"), LATEX)
+def test_latex_between_formulas_is_shown_as_printed(written: str, shown: str) -> None:
+    sentence = f"We say {written} here."
+    abstract = f"Before it. {sentence} After it."
+    span = Span.of(abstract, 11, 11 + len(sentence))
+    paper = Paper("p", written, abstract)
+    seen = assert_harmless(render.evidence_html(Citation(1, paper, (span,)), paper))
+    assert seen.marks == [f"We say {shown} here."]
+    assert f"Before it. We say {shown} here. After it." in seen.text
+    assert seen.text.count(shown) >= 3  # its title, its quote and its abstract
+    said = Sentence(sentence, (1,), 1.0, Verdict.SUPPORTED)
+    prose = assert_harmless(render.prose_html(f"{sentence} [1]", [said], [Citation(1, paper, ())]))
+    assert prose.of_class("cw-supported")
+    if written != shown:
+        assert f"We say {shown} here." in prose.text
+
+
+def test_a_command_over_two_sentences_costs_them_no_verdict() -> None:
+    text = r"It is \textbf{fast. It is small} too."
+    said = [
+        Sentence(one, (), 0.0, Verdict.UNCITED)
+        for one in (r"It is \textbf{fast.", "It is small} too.")
+    ]
+    assert render.prose_html(text, said, ()).count('class="cw-verdict') == 2
 
 
 def test_overlapping_spans_are_one_mark() -> None:

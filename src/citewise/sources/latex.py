@@ -32,6 +32,8 @@ _MACROS = {
     "textemdash": "—",
     "textendash": "–",
     "slash": "/",
+    # What they point at stands in the paper, not in its abstract.
+    **dict.fromkeys(("cite", "citet", "citep", "ref", "footnotemark"), ""),
     # Switches of the font, which plain text does not have.
     **dict.fromkeys(("it", "bf", "em", "tt", "sc", "sf", "rm", "sl"), ""),
 }

@@ -263,7 +263,7 @@ def paper_html(paper: Paper, similar: Sequence[Hit], *, embedded: bool) -> str:
     near = "".join(
         "<li>"
         + button(
-            f"<span>{text(other.paper.heading)}</span>",
+            f"<span>{rich(other.paper.heading)}</span>",
             "cw-link",
             data_cw_do="open",
             data_cw_key=other.paper.id,

@@ -14,6 +14,8 @@ from xml.etree.ElementTree import Element
 
 from latex2mathml.converter import convert_to_element
 
+from citewise.web.prose import printed
+
 LONGEST = 400
 """Characters of one formula; a longer one stays as it is written."""
 
@@ -55,11 +57,35 @@ def formulas(text: str) -> Iterator[tuple[int, int, str]]:
         position = match.end()
 
 
-def with_formulas(text: str) -> str:
-    """``text`` as HTML, its formulas as MathML."""
+def drawn(text: str) -> Iterator[tuple[int, int, str]]:
+    """Start and end of all that is shown otherwise than it is written, and its HTML."""
+    yield from sorted([*formulas(text), *((a, b, escape(shown)) for a, b, shown in _between(text))])
+
+
+def _between(text: str) -> Iterator[tuple[int, int, str]]:
+    """What stands printed otherwise outside of formulas, drawn or not."""
+    kept = [m.span() for m in _FORMULA.finditer(text)] + [(s, e) for s, e, _ in formulas(text)]
+    for start, end, shown in printed(text):
+        if not any(start < last and first < end for first, last in kept):
+            yield start, end, shown
+
+
+def readable(text: str) -> str:
+    """``text`` as it is printed, its formulas and what would begin one as they are written."""
     out = []
     position = 0
-    for start, end, made in formulas(text):
+    for start, end, shown in _between(text):
+        if shown != "$":
+            out += [text[position:start], shown]
+            position = end
+    return "".join([*out, text[position:]])
+
+
+def with_formulas(text: str) -> str:
+    """``text`` as HTML, its formulas as MathML and other LaTeX as it is printed."""
+    out = []
+    position = 0
+    for start, end, made in drawn(text):
         out.append(escape(text[position:start]))
         out.append(made)
         position = end

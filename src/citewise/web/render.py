@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
 from typing import Any
@@ -36,7 +36,7 @@ from citewise.types import (
 )
 from citewise.web import mathematics
 from citewise.web.context import Described
-from citewise.web.mathematics import formulas, with_formulas
+from citewise.web.mathematics import drawn, formulas, readable, with_formulas
 
 ALLOWED_TAGS: frozenset[str] = frozenset(
     """a article aside blockquote br button cite code dd del details div dl dt em footer h1 h2 h3 h4
@@ -340,6 +340,11 @@ def prose_html(
     text = _ANY_MARK.sub("\ufffd", unicode(text))
     by_number = {citation.n: citation for citation in citations}
     placed = _place(text, sentences)
+    shown = readable(text)
+    again = _place(shown, [replace(s, text=readable(unicode(s.text))) for s in sentences])
+    # A command that reaches over sentences would cost them their verdicts.
+    if len(again) == len(placed):
+        text, placed = shown, again
 
     marks: list[tuple[int, int, str]] = []
     for p in placed:
@@ -347,12 +352,12 @@ def prose_html(
         marks.append((p.end, 0, _END))
         marks.append((p.mark, 1, f"{_VERDICT}{p.index}{_STOP}"))
     source = _MATH.sub(lambda m: m.group().translate(_HIDE), text)
-    drawn = [(start, end) for start, end, _ in formulas(text)]
-    for start, end in drawn:
+    maths = [(start, end) for start, end, _ in formulas(text)]
+    for start, end in maths:
         source = source[:start] + text[start:end].translate(_HIDE) + source[end:]
     skips = {}
     for m in _MARKER.finditer(text):
-        if any(start < m.start() < end for start, end in drawn):
+        if any(start < m.start() < end for start, end in maths):
             continue
         if int(m.group(1)) in by_number:
             # a marker is moved against its sentence: the space before it goes
@@ -413,12 +418,12 @@ def _marked(abstract: str, spans: Sequence[Span], citing: Sequence[Sequence[str]
         elif over:
             ranges.append((start, end, names))
     abstract = unicode(abstract)
-    drawn = list(formulas(abstract))
+    pieces = list(drawn(abstract))
 
     def piece(start: int, end: int) -> str:
         # A formula of which only a part is marked stays as it is written.
         out = []
-        for first, last, made in drawn:
+        for first, last, made in pieces:
             if start <= first and last <= end:
                 out += [escape(abstract[start:first]), made]
                 start = last
@@ -656,7 +661,7 @@ def message_html(text: str, *, title: str = "That did not work", kind: str = "er
 
 def _asks(questions: Sequence[str], css: str) -> str:
     rows = "".join(
-        f"<li>{_button(_text(question), css, data_cw_ask=question)}</li>" for question in questions
+        f"<li>{_button(_rich(question), css, data_cw_ask=question)}</li>" for question in questions
     )
     return f'<ul class="cw-asks">{rows}</ul>'
 
