@@ -332,6 +332,8 @@ class Question:
     """Ids of the papers that earlier turns were about, most recent first."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was read ('only what is by Ada Bo was searched')."""
+    shown: tuple[str, ...] = ()
+    """Ids of papers that were told of before, where others are wanted."""
 
 
 class Verdict(StrEnum):

@@ -56,9 +56,14 @@ _SEVERAL = 5
 _SIGNS = re.compile(r"[^\w\s'’]+")
 
 
+def plain_words(text: str) -> str:
+    """What was said in lower case and without signs."""
+    return " ".join(_SIGNS.sub(" ", text.casefold()).replace("’", "'").split())
+
+
 def aside(text: str, library: Library) -> str | None:
     """What to say to a turn that asks nothing of the papers; None for any other."""
-    said = " ".join(_SIGNS.sub(" ", text.casefold()).replace("’", "'").split())
+    said = plain_words(text)
     if not said:
         return None
     if _GREETING.fullmatch(said):

@@ -30,13 +30,22 @@ from citewise.answering.evidence import (
     select_evidence,
     sentences_of,
 )
+from citewise.answering.form import (
+    NOTHING_SAID,
+    Form,
+    Quoting,
+    form_of,
+    quoted_in,
+    records_of,
+    without_forms,
+)
 from citewise.answering.kinds import WIDE
 from citewise.answering.question import matter_of, understand
 from citewise.answering.record import asked_of_record
 from citewise.answering.revising import Draft
-from citewise.answering.talk import DECLINED
+from citewise.answering.talk import DECLINED, Talk
 from citewise.answering.wishes import asks_what_it_says
-from citewise.backends.base import Backend, Reviser, WritingTask
+from citewise.backends.base import Backend, Length, Reviser, WritingTask
 from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import thing_defined
 from citewise.backends.extractive import ExtractiveBackend, figure_missing
@@ -45,6 +54,7 @@ from citewise.backends.registry import backend_from
 from citewise.backends.writing import AnswerCutError, may_say_no_answer, says_no_answer
 from citewise.errors import BackendError, UsageError
 from citewise.grounding.abstention import ANSWERABLE, Answerability, answerability, confidence
+from citewise.grounding.belonging import SQUARELY, told_of
 from citewise.grounding.reranking import READ, in_reading_order
 from citewise.library.library import Library
 from citewise.library.orders import order_spans, tells_a_model
@@ -106,6 +116,9 @@ _FOCUS_BONUS_WHEN_LOST = 0.9
 """The same when nothing else comes near the question: it then leans on what was said before."""
 _NEAR_ENOUGH = 0.45
 """Cosine of question and passage from which a paper comes near it by itself."""
+NO_OTHERS = "besides the papers shown before, none here is squarely about it"
+_FEWER_WORDS = "Without a language model the words stay the papers' own: only fewer are shown."
+_LENGTHS = {Form.SHORTER: Length.SHORT, Form.LONGER: Length.LONG}
 TOO_FAR = "no paper here comes close enough to the question"
 _ATTEMPT_WITH_MODEL = 0.12
 """Below this probability a model is not even asked; it can decline by itself above."""
@@ -276,8 +289,16 @@ class Assistant:
         if said := aside(text, self.library):
             yield from self._reply(said, _Draft.of_nothing(text, history, effort), course)
             return
-        talk = without_asides(history, self.library)
-        question = yield from self._understand(text, talk, filters, course)
+        talk = without_forms(without_asides(history, self.library))
+        asked, last = text, talk
+        form = form_of(text) if talk else None
+        if form is not None:
+            if said := self._said_of_last(form, talk):
+                yield from self._reply(said, _Draft.of_nothing(text, history, effort), course)
+                return
+            asked, talk = _last_asked(talk)
+        question = yield from self._understand(asked, talk, filters, course)
+        question = replace(question, text=text)
         parts = yield from self._parts(question, effort, course)
         gathered = yield from self._gather(question, parts, effort, course)
         selection = gathered.selection
@@ -291,24 +312,32 @@ class Assistant:
             odds = Answerability(_NEVER_SAID, unsaid)
 
         draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
-        evidence = self._offered(selection.evidence, course)
+        quoted = self._quoted(form, last)
+        evidence = self._offered(quoted or selection.evidence, course)
         # Of papers that were asked for by name, anything may be told.
         wanted = unsaid is None and (
             aspect is not None
             or asks_what_it_says(question, gathered.hits)
             or (bool(question.filters.papers) and selection.asks_nothing)
         )
-        if not evidence or (odds.probability < self._threshold() and not wanted):
-            yield from self._decline(draft, odds.reason or TOO_FAR, course)
+        none_other = bool(question.shown) and all(item.belongs < SQUARELY for item in evidence)
+        unlikely = odds.probability < self._threshold() and not (wanted or quoted)
+        if not evidence or none_other or unlikely:
+            reason = NO_OTHERS if none_other else odds.reason or TOO_FAR
+            yield from self._decline(draft, reason, course)
             return
 
         papers = len({item.paper.id for item in evidence})
         yield Working("write", f"reading {papers} papers")
         rivals = deep.rivals(question, evidence)
-        task = WritingTask(question, evidence, talk, effort, parts, rivals, selection.unheard)
-        from_papers = self._from_papers(question, gathered)
-        writer = from_papers if self._from_papers_alone() else self.backend
-        cited = yield from self._write(writer, task, course)
+        task = WritingTask(
+            question, evidence, talk, effort, parts, rivals, selection.unheard, _length(form)
+        )
+        from_papers = Quoting() if quoted else self._from_papers(question, gathered)
+        if self._from_papers_alone():
+            cited = yield from self._write(from_papers, task, course)
+        else:
+            cited = yield from self._write(self.backend, _as_wished(task, form), course)
         if cited is None:
             yield from self._decline(draft, "the papers found do not say it", course)
             return
@@ -321,6 +350,7 @@ class Assistant:
             yield Working("write", "turning to the papers' own sentences")
             cited = (yield from self._write(from_papers, task, course)) or cited
         course.notes.extend(cited.notes())
+        course.notes.extend(self._notes_on_form(form, cited))
         told_of = [citation.paper for citation in cited.citations]
         if self._from_papers_alone() and figure_missing(question, told_of):
             draft = replace(draft, odds=Answerability(_NEVER_SAID, None))
@@ -361,6 +391,31 @@ class Assistant:
         )
         parts = deep.split(understood) if effort is Effort.DEEP else ()
         return self._found(understood, parts, effort)
+
+    def _said_of_last(self, form: Form, talk: Sequence[Message]) -> str:
+        """What to say to a turn on the last answer that is no answer itself, or ''."""
+        if form in (Form.LINKS, Form.BIBTEX):
+            papers = Talk(talk, self.library).last
+            return records_of(papers, form) if papers else NOTHING_SAID
+        said = talk[-1]
+        declined = said.role == "user" or said.content.startswith(DECLINED)
+        unasked = all(turn.role != "user" for turn in talk)
+        return NOTHING_SAID if unasked or (form is Form.WORDS and declined) else ""
+
+    def _quoted(self, form: Form | None, talk: Sequence[Message]) -> tuple[Evidence, ...]:
+        """The sentences of papers in the last answer, where they are asked for."""
+        if form is not Form.WORDS or not self._from_papers_alone():
+            return ()
+        return quoted_in(talk[-1].content, Talk(talk, self.library).last, self.library)
+
+    def _notes_on_form(self, form: Form | None, cited: CitedText) -> list[str]:
+        """What a person should know of an answer that was wished shorter, or doubted."""
+        if form is Form.SHORTER and self._from_papers_alone():
+            return [_FEWER_WORDS]
+        if form is Form.WORDS and cited.sentences:
+            least = min(sentence.support for sentence in cited.sentences)
+            return [f"Checked again: each sentence has a support of {least:.2f} or more."]
+        return []
 
     def _understand(
         self, text: str, history: tuple[Message, ...], filters: Filters, course: _Course
@@ -409,13 +464,15 @@ class Assistant:
         notes: list[str] = []
 
         def search(asked: Question, papers: int) -> tuple[Hit, ...]:
-            hits, said = self._search(asked, papers, read=effort is not Effort.QUICK)
+            many = papers + len(question.shown)
+            hits, said = self._search(asked, many, read=effort is not Effort.QUICK)
             notes.extend(note for note in said if note not in notes)
             return hits
 
         if effort is Effort.DEEP and deep.is_simple(question):
             effort = Effort.NORMAL
-        most = _EVIDENCE[effort]
+        # What was shown before is judged beside the others: being near is relative.
+        most = _EVIDENCE[effort] + _PER_PAPER * len(question.shown)
         if parts:
             found = deep.gather(
                 question,
@@ -426,8 +483,8 @@ class Assistant:
                 most=most,
                 most_per_paper=_PER_PAPER,
             )
-            return Gathered(
-                question, found.hits, found.selection, (*notes, *found.notes), found.parts
+            return _of_others(
+                Gathered(question, found.hits, found.selection, (*notes, *found.notes), found.parts)
             )
         papers = _PAPERS_WIDE if question.kind in WIDE else _PAPERS
         hits = search(question, papers[effort])
@@ -439,7 +496,7 @@ class Assistant:
         selection = select_evidence(
             question, hits, self.library, most=most, most_per_paper=_PER_PAPER, condition=condition
         )
-        return Gathered(question, hits, selection, tuple(notes))
+        return _of_others(Gathered(question, hits, selection, tuple(notes)))
 
     def _defining(
         self,
@@ -755,6 +812,47 @@ class _Draft:
             suggestions=suggestions,
             prior_history=self.history,
         )
+
+
+def _of_others(gathered: Gathered) -> Gathered:
+    """The same without papers that were shown before, where others are wanted.
+
+    And without those that would not have been told of beside them.
+    """
+    question, shown = gathered.question, gathered.question.shown
+    if not shown:
+        return gathered
+    belongs: dict[str, float] = {}
+    for item in gathered.selection.evidence:
+        belongs[item.paper.id] = max(item.belongs, belongs.get(item.paper.id, 0.0))
+    told = told_of(list(belongs.values()), question.kind)
+    left_out = {*shown, *(one for one, kept in zip(belongs, told, strict=True) if not kept)}
+    hits = [hit for hit in gathered.hits if hit.paper.id not in shown]
+    evidence = [item for item in gathered.selection.evidence if item.paper.id not in left_out]
+    return replace(
+        gathered,
+        hits=tuple(replace(hit, rank=n) for n, hit in enumerate(hits, 1)),
+        selection=replace(gathered.selection, evidence=tuple(evidence)),
+    )
+
+
+def _last_asked(talk: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
+    """The last question of a talk and what came before it."""
+    at = max(at for at, turn in enumerate(talk) if turn.role == "user")
+    return talk[at].content, talk[:at]
+
+
+def _length(form: Form | None) -> Length:
+    return _LENGTHS.get(form, Length.USUAL) if form else Length.USUAL
+
+
+def _as_wished(task: WritingTask, form: Form | None) -> WritingTask:
+    """The task with the wish about its form for a model to read ('in one sentence')."""
+    if form is None:
+        return task
+    asked = task.question
+    wished = replace(asked, standalone=f"{asked.standalone} ({asked.text.strip()})")
+    return replace(task, question=wished)
 
 
 def _rank(hit: Hit) -> int:

@@ -10,14 +10,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from citewise.answering.form import others
 from citewise.answering.kinds import SEVERAL, WIDE, by_rule, kind_of
 from citewise.answering.periods import wished_period
 from citewise.answering.spelling import respelled
 from citewise.answering.talk import (
     ABOUT,
     Talk,
+    corrected,
     in_its_place,
     named_papers,
+    of_those,
     other_matter,
     own_terms,
     stands_alone,
@@ -69,6 +72,14 @@ _NEW_ONE = re.compile(
 _OF_SEVERAL = re.compile(
     r"\b(?:which|what) (?:one|of)\b|\b(?:both|the two|the others?|any of|none of)\b", re.IGNORECASE
 )
+_DESCRIBED = re.compile(r"\bthe (?P<sort>(?:[\w-]+ ){1,3})one\b", re.IGNORECASE)
+"""A paper pointed at by what it alone of a list is about ('the ultrasound one')."""
+_ONLY = re.compile(
+    r"^(?:(?:and|ok|okay|but|please),? )?(?:only|just)(?: (?:show|list|give)(?: me)?)? (?:the )?"
+    r"(?:those|these|ones)(?= |$)",
+    re.IGNORECASE,
+)
+"""Narrows the list before it ('only those from 2025')."""
 _OWN_MATTER = 3
 """Words from which a question for 'other papers' says itself what they are to be about."""
 _PLACES = (
@@ -189,12 +200,29 @@ def understand(
     """
     given = filters or Filters()
     spelled, misspelt = respelled(without_commands(" ".join(question.split())), library)
+    narrows = bool(history) and _ONLY.match(spelled)
+    if narrows:
+        # A date that is wished for is read behind what it dates.
+        spelled = _ONLY.sub("Papers", spelled)
     dated = wished_period(spelled, given, library)
     wished = wished_papers(dated.text, dated.filters, library)
     text, chosen, notes = wished.text, wished.filters, (*misspelt, *dated.notes, *wished.notes)
     if not history:
         return Question(question, text, _kind_here(text, library), chosen, notes=notes)
     talk = Talk(history, library)
+    if (added := others(text)) is not None:
+        return _others(question, rewritten or _of_others(talk, added), talk.shown, chosen, notes)
+    if narrows and not rewritten:
+        those = only(text, talk.several, chosen)
+        rest = text.partition(" ")[2]
+        standalone = f"{talk.asked.rstrip('?. ')} {rest}".strip()
+        ids = tuple(paper.id for paper in talk.several)
+        kind = QuestionKind.LIST
+        return Question(
+            question, standalone, kind, those.filters, ids, notes=(*notes, *those.notes)
+        )
+    if (meant := corrected(text, talk.asked)) and not rewritten:
+        return Question(question, meant, _kind_here(meant, library), chosen, notes=notes)
     if (new := _NEW_ONE.search(text)) and not rewritten:
         # "the one that searches with A*" is another paper on the same matter.
         text = without_opening(text)
@@ -204,6 +232,12 @@ def understand(
             standalone += f" ({talk.asked.strip()})"
         return Question(question, standalone, kind_of(text), chosen, notes=notes)
     shown = talk.last if len(talk.last) > 1 else talk.several
+    if (described := _described(text, shown, library)) and not rewritten:
+        wished = only(talk.asked, [described], chosen)
+        kind = _kind_of_named(talk.asked, 1)
+        kind = QuestionKind.HOW if kind in WIDE else kind
+        ids = (described.id,)
+        return Question(question, talk.asked, kind, wished.filters, ids, (*notes, *wished.notes))
     if picked := _picked(text, shown):
         wished = only(_PLACED.sub(_as_pronoun, text, count=1), picked, chosen)
         names = [short_name(paper.heading) for paper in picked]
@@ -214,10 +248,14 @@ def understand(
         ids = tuple(paper.id for paper in picked)
         return Question(question, standalone, kind, wished.filters, ids, (*notes, *wished.notes))
     # "Which one ...?" after a look at one of them is about the several before.
-    of_several = _OF_SEVERAL.search(text) or _PRONOUN_MANY.search(text)
+    of_several = (
+        _OF_SEVERAL.search(text)
+        or _PRONOUN_MANY.search(text)
+        or of_those(text, talk.compared, library)
+    )
     focus = talk.compared if of_several else talk.papers
     ids = tuple(paper.id for paper in focus)
-    pointed = pointed_at(text, focus, chosen)
+    pointed = pointed_at(text, focus, chosen, of_those=of_those(text, focus, library))
     chosen, notes = pointed.filters, (*notes, *pointed.notes)
     if rewritten:
         ids = () if turns_away(rewritten, focus, library) else ids
@@ -242,8 +280,49 @@ def understand(
         # One of a list was looked at: it is the subject now.
         asked = focus[0].heading
     standalone = _fold(text, names, asked, len(focus) > 1 and unnamed)
+    if len(focus) == 1 and len(named_papers(names[0], library)) > 1 and not chosen.papers:
+        # Its name alone would find the others of that name too.
+        chosen = replace(chosen, papers=ids)
     kind = _kind_of_named(text, len(focus))
     return Question(question, standalone, kind, chosen, ids, notes)
+
+
+def _of_others(talk: Talk, added: str) -> str:
+    """What papers like those of a talk are about, and what further is wished of them."""
+    names = [short_name(paper.heading) for paper in talk.papers]
+    one = len(talk.papers) == 1 and any(name in talk.asked for name in names)
+    asked = talk.papers[0].heading if one else talk.asked.rstrip("?. ")
+    return f"{asked} {added}".strip()
+
+
+def _others(
+    question: str,
+    standalone: str,
+    shown: tuple[str, ...],
+    chosen: Filters,
+    notes: tuple[str, ...],
+) -> Question:
+    """The wish for papers on the same matter that were not shown yet."""
+    if shown:
+        what = "paper" if len(shown) == 1 else f"{len(shown)} papers"
+        notes = (*notes, f"Left out: the {what} shown before.")
+    kind = kind_of(standalone)
+    kind = kind if kind in WIDE else QuestionKind.LIST
+    return Question(question, standalone, kind, chosen, shown=shown, notes=notes)
+
+
+def _described(question: str, papers: Sequence[Paper], library: Library) -> Paper | None:
+    """The paper of a list that a correction means, if no other one has its words.
+
+    'The fastest one' is a question of its own; 'I meant the fast one' points.
+    """
+    rest = without_opening(question)
+    match = _DESCRIBED.fullmatch(rest.rstrip(" ?.!"))
+    if match is None or rest == question.strip():
+        return None
+    words = set(library.terms(match["sort"]))
+    fitting = [paper for paper in papers if words and words <= terms_of([paper], library)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _kind_of_named(text: str, papers: int) -> QuestionKind:

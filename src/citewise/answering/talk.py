@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from citewise.answering.kinds import SEVERAL, kind_of
+from citewise.answering.form import others
+from citewise.answering.kinds import SEVERAL, WIDE, kind_of
+from citewise.answering.wishes import WHICH_ONE
 from citewise.grounding.overlap import FRAME_WORDS, STOP_WORDS, background, stem
 from citewise.library.library import Library
 from citewise.types import Message, Paper, QuestionKind, short_name
@@ -36,7 +38,8 @@ _OF_ITSELF = re.compile(
 _CLAUSE = re.compile(r"[,;:.?!]\s|\s(?:and|but|or)\s", re.IGNORECASE)
 """Between what a question names and the clause in which a pronoun stands for it."""
 _OPENING = re.compile(
-    r"^(?:(?:and|but|so|or|also|ok|okay|then|well|now)(?:,\s*|\s+)"
+    r"^(?:(?:and|but|so|or|also|ok|okay|then|well|now|no(?=,? (?:i|not)\b)|sorry"
+    r"|actually)(?:,\s*|\s+)|i (?:mean|meant|am asking about|was asking about)(?:,\s*|\s+)"
     r"|(?:no|yes|yeah|right|sure|great|cool|nice|good|fine|thanks|thank you|hm+|oh|ah)[,;.!]+\s*)+",
     re.IGNORECASE,
 )
@@ -48,6 +51,10 @@ _FRAGMENT = re.compile(
     re.IGNORECASE,
 )
 """What only goes on with the question before it ('in children?', 'compared with pruning?')."""
+_CORRECTION = re.compile(
+    r"not (?P<old>[^,.;?!]{2,40}?)(?:,? but|,)\s+(?P<new>[^,;?!]{2,60}?)[\s.!]*", re.IGNORECASE
+)
+"""'Not A, B': B is meant where A was said."""
 _ASKING = re.compile(
     r"\b(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should|may|why|how|what"
     r"|which|who|whom|whose|when|where|tell|give|show|list|find|explain|compare|describe)\b",
@@ -68,41 +75,47 @@ _ASPECTS = frozenset(
     for word in """
     ability able accuracy accurate achieve adult advantage adverse affect again age aim analysis
     animal answer anyone apply approach assume assumption author available average bad baseline
-    beginner benchmark benefit best better big bigger bit boy brief briefly build case cause century
-    challenge change cheap child children cite claim code cohort common compare comparison compute
-    computer conclude conclusion condition confirm consumption context continue contribution cool
-    core cost country criticism damage danger dangerous data dataset datasets decrease degrade
-    depend describe detail detailed device differ difference difficult disadvantage discuss doctor
-    dosage dose downside drawback drop duration easy effect effective efficacy elaborate elderly
-    else energy error evaluate evaluation event evidence exact exactly example expect expensive
-    experiment explain extent extra factor fail failure fall far fast faster fastest female figure
-    find finding fine-tuning finetuning first follow-up frequency frequent fund funded funding
-    future gain gender girl given go good gpu gpus great group grow happen hard harder hardware harm
-    harmful hello help hey hi high higher hour human hurt idea impact implement implementation
-    important improve improvement include increase individual influence input insight interesting
-    involve involved issue keep key kind know known lack large larger last latency length less level
-    licence license limit limitation long longer lose loss low lower machine main male man matter
-    mean means measure measured mechanism member memory men method metric mice minute model money
-    month more mortality mouse much necessary need new nice notable novel number observe ok okay
-    open open-source optimal original outcome outperform output overhead parameter participant
-    patient people percent percentage perform performance person please population possible power
-    practical precise prerequisite prevalence price problem procedure process produce proof prove
-    provide public publicly published purpose quality quantity quote rare rat rate ratio reach real
-    reason receive reduce reduction region related release released reliable repeat rephrase
-    repository require requirement result retrain retraining rise risk robust run safe safety sample
-    save saving savings scale sensitive sentence set setting setup severe sex short shorten shorter
-    show side side-effect significance significant similar simple simpler simply size slow slower
-    small smaller sorry source special speed speed-up speedup sponsor stage step strength strong
-    study subject success suffer summarise summarize summary support sure system take task technique
-    test tested thank thank-you thanks theory throughput thx time tool train training treatment
-    trial trick true tune tuned tuning type uk unit us usa usual validate value vary version way
-    weak weakness well woman women word work worse worst wrong year yield young
+    beginner benchmark benefit best better big bigger biggest bit boy brief briefly build case
+    cause century challenge change cheap cheapest child children cite claim code cohort common
+    compare comparison compute computer conclude conclusion condition confirm consumption
+    context continue contribution cool core cost country criticism damage danger dangerous data
+    dataset datasets decrease degrade depend describe detail detailed device differ difference
+    difficult disadvantage discuss doctor dosage dose downside drawback drop duration easy
+    effect effective efficacy elaborate elderly else energy error evaluate evaluation event
+    evidence exact exactly example expect expensive experiment explain extent extra factor fail
+    failure fall far fast faster fastest female figure find finding fine-tuning finetuning first
+    follow-up frequency frequent fund funded funding future gain gender girl given go good gpu
+    gpus great group grow happen hard harder hardware harm harmful hello help hey hi high higher
+    highest hour human hurt idea impact implement implementation important improve improvement
+    include increase individual influence input insight interesting involve involved issue keep
+    key kind know known lack large larger largest last latency length less level licence license
+    limit limitation long longer longest lose loss low lower lowest machine main male man matter
+    mean means measure measured mechanism member memory men method metric mice minute model
+    money month more mortality mouse much necessary need new newest nice notable novel number
+    observe ok okay oldest open open-source optimal original outcome outperform output overhead
+    parameter participant patient people percent percentage perform performance person please
+    population possible power practical precise prerequisite prevalence price problem procedure
+    process produce proof prove provide public publicly published purpose quality quantity quote
+    rare rat rate ratio reach real reason receive reduce reduction region related release
+    released reliable repeat rephrase repository require requirement result retrain retraining
+    rise risk robust run safe safest safety sample save saving savings scale sensitive sentence
+    set setting setup severe sex short shorten shorter shortest show side side-effect
+    significance significant similar simple simpler simply size slow slower slowest small
+    smaller smallest sorry source special speed speed-up speedup sponsor stage step strength
+    strong strongest study subject success suffer summarise summarize summary support sure
+    system take task technique test tested thank thank-you thanks theory throughput thx time
+    tool train training treatment trial trick true tune tuned tuning type uk unit us usa usual
+    validate value vary version way weak weakest weakness well woman women word work worse worst
+    wrong year yield young
     """.split()
 )
 """Stems of words that may be asked of any study or method, or of no paper at all: a question that
 has no others names no subject. Own list."""
 _MOST_ASPECTS = 3
 """Content words from which a question stands by itself, however common they are."""
+_WORDS_OF_A_TITLE = 3
+"""Words from which what is in bold may be a title; a figure has fewer."""
+_SEVERAL = 2
 _MOST_THAT_SPEAK = 50
 """Papers that are looked through for those that speak of what is asked about instead."""
 _COMMON = 0.25
@@ -150,9 +163,18 @@ class Talk:
         return self._papers_of(len(self._turns) - 1) if self._turns else ()
 
     @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Ids of all papers that were told of since the subject began."""
+        told = (paper.id for at in self._answered(self._start) for paper in self._papers_of(at))
+        return tuple(dict.fromkeys(told))
+
+    @cached_property
     def several(self) -> tuple[Paper, ...]:
-        """The papers of the last answer that told of more than one."""
+        """The papers of the last answer that told of more than one, and did not choose of them."""
         for at in self._answered(0):
+            asked = without_opening(self._turns[at].asked)
+            if WHICH_ONE.match(asked) and kind_of(asked) not in WIDE:
+                continue
             if len(papers := self._papers_of(at)) > 1:
                 return papers
         return self.papers
@@ -167,13 +189,21 @@ class Talk:
         return self.several if all(one.id in listed for one in both) else both
 
     @cached_property
+    def _start(self) -> int:
+        """The turn with which the subject began."""
+        return next((at for at in range(len(self._turns) - 1, 0, -1) if self._begins(at)), 0)
+
+    @cached_property
     def _subject(self) -> tuple[str, tuple[Paper, ...]]:
         if not self._turns:
             return "", ()
-        start = next((at for at in range(len(self._turns) - 1, 0, -1) if self._begins(at)), 0)
+        start = self._start
         first = asked = without_opening(self._turns[start].asked)
         named = named_papers(first, self._library)
         for turn in self._turns[start + 1 :]:
+            if put_right := corrected(turn.asked, asked):
+                first = asked = put_right
+                named = named_papers(asked, self._library)
             other = other_matter(turn.asked, named, self._library)
             if other and not _FRAGMENT.match(other):
                 asked = in_its_place(other, first, self._library).question
@@ -184,7 +214,12 @@ class Talk:
         told = self._papers_of(at) or tuple(
             _likeliest(f"{asked} {self._turns[at].answer}", self._library)
         )
+        if others(self._turns[at].asked) is not None:
+            return asked, told
         shown = {paper.id for turn in self._answered(start) for paper in self._papers_of(turn)}
+        if at > start and set(told) < set(named):
+            # The last answer tells which of them is meant by now.
+            shown = {paper.id for paper in told}
         meant = tuple(paper for paper in named if paper.id in shown)
         # No answer need have told of Medusa; 'Alzheimer's disease' may be more than a title.
         coined = tuple(paper for paper in named if _is_coined(short_name(paper.heading)))
@@ -229,11 +264,13 @@ def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bo
     """Whether a question names a subject of its own, after an answer that told of ``papers``."""
     text = without_opening(question)
     opened = text != question.strip()
+    if others(text) is not None or _CORRECTION.fullmatch(text):
+        return False
     if ABOUT.match(text) or (not _ASKING.search(text) and (opened or _FRAGMENT.match(text))):
         return False
     if turns_away(text, papers, library):
         return True
-    if LEANING.search(text):
+    if LEANING.search(text) or of_those(text, papers, library):
         return False
     if _FOR_PAPERS.match(text):
         return True
@@ -246,6 +283,17 @@ def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bo
     if len(text.split()) <= _FEW_WORDS or (len(papers) == 1 and not whole):
         own -= terms_of(papers, library)
     return bool(own)
+
+
+def of_those(text: str, papers: Sequence[Paper], library: Library) -> bool:
+    """Whether a question is which of the papers before it is or does something.
+
+    'Which ones ...' always is; 'which is best for graphs?' where they speak of graphs.
+    """
+    match = WHICH_ONE.match(without_opening(text))
+    if match is None or len(papers) < _SEVERAL:
+        return False
+    return bool(match["ones"]) or own_terms(text, library) <= terms_of(papers, library)
 
 
 def without_opening(question: str) -> str:
@@ -301,6 +349,15 @@ def other_matter(question: str, papers: Sequence[Paper], library: Library) -> st
     return rest if new or named_papers(rest, library) else ""
 
 
+def corrected(question: str, asked: str) -> str:
+    """What was asked before with its words put right ('not A, B'), or ''."""
+    match = _CORRECTION.fullmatch(without_opening(question))
+    if match is None:
+        return ""
+    old = re.compile(rf"(?<!\w){re.escape(match['old'].strip())}(?!\w)", re.IGNORECASE)
+    return old.sub(lambda _: match["new"].strip(), asked) if old.search(asked) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class OfAnother:
     """What was asked before, asked of another matter."""
@@ -321,7 +378,9 @@ def in_its_place(other: str, asked: str, library: Library) -> OfAnother:
         return OfAnother(asked.replace(old, bare) if old else f"{bare}?")
     own = [word for word in content_words(asked) if own_terms(word, library)]
     if len(own) == 1 and not names and bare == other:
-        return OfAnother(asked.replace(own[0], bare))
+        # 'What is federated learning?' becomes 'What is split learning?'.
+        old_one = rf"(?<!\w){re.escape(own[0])}(?: {re.escape(bare.split()[-1])})?(?!\w)"
+        return OfAnother(re.sub(old_one, lambda _: bare, asked))
     words, before = own_terms(other, library), own_terms(asked, library)
     found = [hit.paper for hit in library.find(other, _MOST_THAT_SPEAK).hits]
     held = {paper.id: terms_of([paper], library) for paper in found}
@@ -384,7 +443,22 @@ def _headed_papers(answer: str, library: Library) -> list[Paper]:
     table = re.match(r"\s*\|(.+)\|\s*\n\s*\|[-:| ]+\|", answer)
     if table is not None:
         heads += [cell.strip() for cell in table[1].split("|")]
-    return named_papers("\n".join(head for head in heads if head.strip()), library)
+    found = named_papers("\n".join(head for head in heads if head.strip()), library)
+    # A title says which of the papers of one name it is.
+    titled = {short_name(paper.heading) for paper in found if paper.heading in heads}
+    found = [p for p in found if p.heading in heads or short_name(p.heading) not in titled]
+    # Of many titles together, not every one is found.
+    known = {name for paper in found for name in (paper.heading, short_name(paper.heading))}
+    missed = [
+        head for head in heads if len(head.split()) >= _WORDS_OF_A_TITLE and head not in known
+    ]
+    further = [
+        paper for head in missed for paper in named_papers(head, library) if paper.heading == head
+    ]
+    if not further:
+        return found
+    every = {paper.id: paper for paper in (*found, *further)}
+    return sorted(every.values(), key=lambda paper: answer.find(short_name(paper.heading)))
 
 
 def _likeliest(text: str, library: Library) -> list[Paper]:

@@ -52,6 +52,12 @@ _THOSE_PAPERS = re.compile(
     r"|three|four|papers))\b|\bin (?:those|these|the same) (?:papers|works|studies)\b",
     re.IGNORECASE,
 )
+WHICH_ONE = re.compile(
+    r"^which(?: (?P<ones>ones?)\b| (?:is|are|was|were|has|have|had|do|does|did|can|could|needs?"
+    r"|uses?|used|works?|runs?|reports?|shows?|gives?)\b)(?!.*\bor\b)",
+    re.IGNORECASE,
+)
+"""Asks for some of those that were told of: it does not say which what."""
 _TITLE = r"(?P<name>[A-Z$][\w$.+-]*(?: [A-Z\d][\w.+-]*){0,3})"
 _NAMED_PAPER = re.compile(
     rf"\bthe {_TITLE} (?:papers?|abstract|work|article)\b"
@@ -87,13 +93,15 @@ def wished_papers(question: str, given: Filters, library: Library) -> Wished:
     return Wished(question, given)
 
 
-def pointed_at(question: str, focus: Sequence[Paper], given: Filters) -> Wished:
+def pointed_at(
+    question: str, focus: Sequence[Paper], given: Filters, *, of_those: bool = False
+) -> Wished:
     """What a follow-up says of the papers of the last answer: 'in that paper', 'which of them'."""
     if not focus:
         return Wished(question, given)
     if _THAT_PAPER.search(question):
         return only(question, focus[:1], given)
-    if _THOSE_PAPERS.search(question) and len(focus) > 1:
+    if (of_those or _THOSE_PAPERS.search(question)) and len(focus) > 1:
         note = f"Only the {len(focus)} papers of the last answer were searched."
         return Wished(question, _within(given, [paper.id for paper in focus]), (note,))
     return Wished(question, given)

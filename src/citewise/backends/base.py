@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from citewise.types import Effort, Evidence, Message, Question, Usage, Verdict
+
+
+class Length(StrEnum):
+    """How much of an answer is wanted, as far as its writer may choose."""
+
+    SHORT = "short"
+    USUAL = "usual"
+    LONG = "long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class WritingTask:
     """Sentences of two papers that give different figures for what is most likely one thing."""
     unheard: tuple[str, ...] = ()
     """Words that say much of what is asked and stand in no paper."""
+    length: Length = Length.USUAL
 
 
 @dataclass(frozen=True, slots=True)

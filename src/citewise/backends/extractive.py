@@ -12,7 +12,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from citewise.backends.base import WritingTask
+from citewise.backends.base import Length, WritingTask
 from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.figures import figure_for, in_bold, measure_missing
@@ -136,6 +136,12 @@ _SENTENCES = {
     QuestionKind.OVERVIEW: 1,
 }
 """Sentences of one paper in an answer."""
+_SENTENCES_IN_DETAIL = {QuestionKind.LIST: 3, QuestionKind.OVERVIEW: 3}
+_SENTENCES_IN_DETAIL_OTHERWISE = 6
+"""The same where more is wanted."""
+_PAPERS_IN_SHORT = {QuestionKind.LIST: 3, QuestionKind.OVERVIEW: 3, QuestionKind.COMPARISON: 3}
+_PAPERS_IN_SHORT_OTHERWISE = 1
+"""Papers that are told of in a short answer, with one sentence each."""
 _SENTENCES_OF_A_FURTHER_PAPER = 1
 """The same behind the paper that fits best, where the question is of one."""
 _FEW_PAPERS = 5
@@ -292,13 +298,13 @@ def _chosen(task: WritingTask) -> _Chosen:
     if kind is QuestionKind.COMPARISON:
         asked = task.question.standalone
         if named := _named(ranked, asked):
-            return _Chosen(named[: _MOST_PAPERS[kind] + 1])
+            return _Chosen(named[: _most_papers(task) + 1])
     if kind in _ANY_NUMBER:
         kept = told_of([group[0].belongs for group in ranked], kind)
         told = [group for group, keep in zip(ranked, kept, strict=True) if keep]
         told = told or [max(ranked, key=lambda group: group[0].belongs)]
         wider = [group for group in ranked if group[0].belongs >= BARELY]
-        return _Chosen(told[: _MOST_PAPERS[kind]], wider)
+        return _Chosen(told[: _most_papers(task)], wider)
     compared = kind is QuestionKind.COMPARISON
     if not compared and (namesakes := _namesakes(ranked, task.question.standalone)):
         return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
@@ -311,7 +317,25 @@ def _chosen(task: WritingTask) -> _Chosen:
         if (group[0].score >= least and group[0].covered >= about * _ABOUT_WHAT_IS_COMPARED)
         or (compared and place < _COMPARED_AT_LEAST and group[0].score >= best * _NEAR_AT_LEAST)
     ]
-    return _Chosen(near[: _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)])
+    return _Chosen(near[: _most_papers(task)])
+
+
+def _most_sentences(task: WritingTask) -> int:
+    """Sentences of one paper in an answer of the length that is wanted."""
+    kind = task.question.kind
+    if task.length is Length.SHORT:
+        return 1
+    if task.length is Length.LONG:
+        return _SENTENCES_IN_DETAIL.get(kind, _SENTENCES_IN_DETAIL_OTHERWISE)
+    return _SENTENCES[kind]
+
+
+def _most_papers(task: WritingTask) -> int:
+    """Papers that an answer of the length that is wanted tells of."""
+    kind = task.question.kind
+    if task.length is Length.SHORT:
+        return _PAPERS_IN_SHORT.get(kind, _PAPERS_IN_SHORT_OTHERWISE)
+    return _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)
 
 
 def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evidence]]:
@@ -556,20 +580,23 @@ class ExtractiveBackend:
         squarely = any(group[0].belongs >= SQUARELY for group in groups)
         if kind in _ANY_NUMBER and not (condition or squarely or task.unheard) and groups:
             yield f"{NONE_SQUARELY}\n\n"
-        if kind is QuestionKind.COMPARISON and _wants_table(task.question.standalone, groups):
+        short = task.length is Length.SHORT
+        sentences = _most_sentences(task)
+        table = not short and _wants_table(task.question.standalone, groups)
+        if kind is QuestionKind.COMPARISON and table:
             yield from self._table(groups)
         elif condition is not None:
-            yield from self._list_holding(chosen, condition)
+            yield from self._list_holding(chosen, condition, _most_papers(task), sentences)
         elif kind is QuestionKind.OVERVIEW and len(groups) > 1:
-            few = len(groups) <= _FEW_PAPERS
-            yield from self._overview(groups, _SENTENCES[kind] + few)
+            few = len(groups) <= _FEW_PAPERS and not short
+            yield from self._overview(groups, sentences + few)
         elif kind is QuestionKind.LIST and len(groups) > 1:
-            yield from self._listed(groups, _SENTENCES[kind])
+            yield from self._listed(groups, sentences)
         else:
             asked = task.question.standalone if kind in _FIGURES else None
-            sentences = _SENTENCES[kind]
-            if kind in (QuestionKind.LIST, QuestionKind.OVERVIEW):
-                sentences = _SENTENCES_OF_THE_ONLY_PAPER
+            if kind in _ANY_NUMBER and not short:
+                long = task.length is Length.LONG
+                sentences = _SENTENCES_IN_DETAIL_OTHERWISE if long else _SENTENCES_OF_THE_ONLY_PAPER
             if chosen.namesakes:
                 yield "Several papers here go by that name:\n\n"
                 sentences = min(2, sentences)
@@ -583,7 +610,8 @@ class ExtractiveBackend:
             ):
                 yield f"These abstracts do not give the {missing}. The nearest:\n\n"
             sure = kind is QuestionKind.COMPARISON
-            further = None if sure else _SENTENCES_OF_A_FURTHER_PAPER
+            every = sure or task.length is Length.LONG
+            further = None if every else _SENTENCES_OF_A_FURTHER_PAPER
             yield from self._sections(groups, sentences, asked, sure=sure, further=further)
         return Usage()
 
@@ -601,15 +629,16 @@ class ExtractiveBackend:
             gap = "\n"
             yield from self._listed(members, sentences)
 
-    def _list_holding(self, chosen: _Chosen, condition: Condition) -> Iterator[str]:
+    def _list_holding(
+        self, chosen: _Chosen, condition: Condition, papers: int, sentences: int
+    ) -> Iterator[str]:
         """The papers that hold a condition, then the nearest that do not."""
         holding, others = _told_apart(chosen, condition)
         least = SQUARELY if holding else 0.0
         near = [g for g in others if g in chosen.groups and g[0].belongs >= least]
         near.sort(key=lambda group: condition.against(group[0].paper.title))
         near = near[:_MOST_UNSAID] if condition.near or not holding else []
-        sentences = _SENTENCES[QuestionKind.LIST]
-        for group in holding[: _MOST_PAPERS[QuestionKind.LIST]]:
+        for group in holding[:papers]:
             titled = condition.titled(group[0].paper.title)
             if titled or not condition.said_in(group[0].span.text):
                 yield from self._listed([sorted(group, key=lambda item: -item.score)], sentences)
@@ -701,7 +730,8 @@ class ExtractiveBackend:
         """
         best = max(item.score for item in group)
         # The first one may have been put there for what it says.
-        near = [item for item in group[1:most] if item.score >= best * _SENTENCE_NEAR]
+        least = 0.0 if most >= _SENTENCES_IN_DETAIL_OTHERWISE else best * _SENTENCE_NEAR
+        near = [item for item in group[1:most] if item.score >= least]
         chosen = [group[0], *near]
         offered = {item.ordinal: item for item in group}
         said: set[int] = set()
