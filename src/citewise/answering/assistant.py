@@ -395,7 +395,8 @@ class Assistant:
     def _said_of_last(self, form: Form, talk: Sequence[Message]) -> str:
         """What to say to a turn on the last answer that is no answer itself, or ''."""
         if form in (Form.LINKS, Form.BIBTEX):
-            papers = Talk(talk, self.library).last
+            told = Talk(talk, self.library)
+            papers = told.last or told.papers
             return records_of(papers, form) if papers else NOTHING_SAID
         said = talk[-1]
         declined = said.role == "user" or said.content.startswith(DECLINED)

@@ -166,7 +166,8 @@ class Talk:
     def shown(self) -> tuple[str, ...]:
         """Ids of all papers that were told of since the subject began."""
         told = (paper.id for at in self._answered(self._start) for paper in self._papers_of(at))
-        return tuple(dict.fromkeys(told))
+        # A model's answer need not name its papers.
+        return tuple(dict.fromkeys(told)) or tuple(paper.id for paper in self.papers)
 
     @cached_property
     def several(self) -> tuple[Paper, ...]:
