@@ -82,7 +82,9 @@ _FORMS = {
         rf"|prove {_THAT}|what makes you say that"
         rf"|(?:cite )?{_GIVE}{_ALL}(?:sources?|evidence|proof|citations?|quotes?){_OF_THAT}"
     ),
+    # 'Its DOI' is one paper's, whose record tells it.
     Form.LINKS: (
+        r"(?!.*\bits\b)"
         rf"{_GIVE}{_ALL}(?:links?|urls?|dois?|pdfs?|arxiv (?:ids?|links?|numbers?)|identifiers?)"
         rf"{_OF_THAT}|where can i (?:find|read|get|download) {_THAT}(?: papers?)?"
     ),
