@@ -7,6 +7,7 @@ never finer than what the source says.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -18,6 +19,7 @@ Json: TypeAlias = dict[str, Any]
 
 _BEGINNING = 80
 """Characters of an abstract that stand for a paper without a title."""
+_TEX = re.compile(r"[$_{}\\]")
 
 
 def sha256_of(text: str) -> str:
@@ -125,6 +127,11 @@ class Paper:
                 for p in value.get("places") or ()
             ),
         )
+
+
+def without_tex(text: str) -> str:
+    """A title or a question as people type it: 'H2O' for 'H$_2$O'."""
+    return _TEX.sub("", text)
 
 
 def short_name(title: str) -> str:

@@ -11,6 +11,12 @@ from citewise.answering.assistant import Assistant
 from citewise.library.library import Library
 from citewise.types import Message, Paper
 
+H2O = Paper(
+    id="h2o",
+    title="H$_2$O: heavy hitters of attention",
+    abstract="We present H2O, which keeps the tokens that matter. H2O halves the memory of caches "
+    "for long texts. Without its heavy hitters, answers degrade. H2O runs on two A100 GPUs.",
+)
 LANTERN = Paper(
     id="lantern",
     title="Lantern: a cache for long texts",
@@ -38,7 +44,7 @@ TRIAL = Paper(
 def assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Assistant]:
     folder: Path = tmp_path_factory.mktemp("aspects")
     with Library.open(folder / "library") as opened:
-        opened.add([LANTERN, HARBOR, TRIAL])
+        opened.add([H2O, LANTERN, HARBOR, TRIAL])
         yield Assistant(opened)
 
 
@@ -81,6 +87,22 @@ def test_what_an_abstract_tells_in_its_own_words_is_answered(
     answer = assistant.ask(question)
     assert answer.answered
     assert said in answer.text
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("What are the limitations of H2O?", "Without its heavy hitters, answers degrade."),
+        ("How many GPUs does H2O need?", "H2O runs on two A100 GPUs."),
+        ("What hardware was Lantern tested on?", "On eight H800 GPUs it serves 12B parameters."),
+    ],
+)
+def test_what_is_asked_for_is_told_and_nothing_beside_it(
+    assistant: Assistant, question: str, told: str
+) -> None:
+    answer = assistant.ask(question)
+    assert answer.answered
+    assert [sentence.text for sentence in answer.sentences] == [told]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_papers_are_given_for_a_reference_manager(assistant: Assistant, listed: 
     assert answer.reason == ASKS_NOTHING
     assert answer.text.count("@misc{") == len(ids(listed))
     for citation in listed.citations:
-        assert citation.paper.id in answer.text
+        assert citation.paper.title in answer.text
 
 
 def test_a_turn_on_the_form_leaves_the_subject_alone(assistant: Assistant) -> None:

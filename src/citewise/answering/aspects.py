@@ -17,7 +17,7 @@ from citewise.backends.parts import Part, parts_of
 from citewise.grounding.entailment import spelled_out
 from citewise.grounding.overlap import stem
 from citewise.library.passages import sentence_spans
-from citewise.types import Hit, Paper, Question, short_name
+from citewise.types import Evidence, Hit, Paper, Question, Span, short_name, without_tex
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ _SAME_COUNT = tuple(
         "parameter b m",
         "animal mouse mice rat monkey dog rabbit pig fish n",
         "paper article publication study work trial review reference report",
-        "gpu card device accelerator node",
+        "gpu card device node",
         "millisecond second minute hour day week month year",
     )
 )
@@ -182,7 +182,10 @@ _SAID_OTHERWISE = frozenset(
 class AspectAsked:
     """That a question asks one paper for a part of a study."""
 
-    unsaid: str | None
+    paper: Paper
+    spoken: frozenset[int] = frozenset()
+    """Places of the sentences of its abstract that speak of it."""
+    unsaid: str | None = None
     """Why the paper does not answer it; None if it speaks of it."""
 
 
@@ -196,26 +199,54 @@ def aspect_asked(question: Question, hits: Sequence[Hit]) -> AspectAsked | None:
     if len(meant) != 1:
         return None
     name = short_name(meant[0].heading).rstrip(". ")
-    asked = _without_names(question.text if question.focus else question.standalone, meant[0])
+    paper = meant[0]
+    asked = _without_names(question.text if question.focus else question.standalone, paper)
     if len(_QUESTION_WORD.findall(asked)) > 1 or _JOINED.search(asked):
         return None
     # A name may be that of a matter, of which others tell.
-    others = [one for one in papers if one is not meant[0] and name.casefold() in _text(one)]
+    others = [one for one in papers if one is not paper and name.casefold() in _text(one)]
     if thing := counted(asked):
         things = _same(_root(thing))
-        if _counts(_text(meant[0]), things):
-            return AspectAsked(None)
+        if _counts(_text(paper), things):
+            counting = enumerate(map(spelled_out, _sentences(paper)))
+            counted_in = (at for at, text in counting if _counts(text.casefold(), things))
+            return AspectAsked(paper, frozenset(counted_in))
         if things & _SAID_OTHERWISE or any(_counts(_text(one), things) for one in others):
             return None
-        return AspectAsked(f"the abstract of '{name}' does not say how many {thing}")
+        unsaid = f"the abstract of '{name}' does not say how many {thing}"
+        return AspectAsked(paper, unsaid=unsaid)
     aspect = next((one for one in _ASPECTS if one.asked.search(asked)), None)
     if aspect is None or not all(map(is_aspect, content_words(aspect.asked.sub(" ", asked)))):
         return None
-    if _speaks_of(aspect, meant[0]):
-        return AspectAsked(None)
+    if _speaks_of(aspect, paper):
+        return AspectAsked(paper, _speaking(aspect, paper))
     if any(_speaks_of(aspect, one) for one in others):
         return None
-    return AspectAsked(f"the abstract of '{name}' says nothing of {aspect.called}")
+    return AspectAsked(paper, unsaid=f"the abstract of '{name}' says nothing of {aspect.called}")
+
+
+def speaking_first(asked: AspectAsked, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """The sentences of the paper that is meant, those that speak of what it is asked for first.
+
+    ``evidence``: what was found, best first. The others are there to lead them.
+    """
+    found = {item.span.start: at for at, item in enumerate(evidence) if item.paper == asked.paper}
+    spans = sentence_spans(asked.paper.abstract)
+    order = sorted(
+        range(len(spans)),
+        key=lambda at: (at not in asked.spoken, found.get(spans[at][0], len(evidence)), at),
+    )
+    return tuple(
+        Evidence(
+            n=n,
+            paper=asked.paper,
+            span=Span.of(asked.paper.abstract, *spans[at]),
+            score=1.0 if at in asked.spoken else 0.0,
+            ordinal=at,
+            paper_rank=1,
+        )
+        for n, at in enumerate(order, 1)
+    )
 
 
 def _meant(question: Question, papers: Sequence[Paper]) -> list[Paper]:
@@ -230,7 +261,8 @@ def _meant(question: Question, papers: Sequence[Paper]) -> list[Paper]:
 
 
 def _without_names(asked: str, paper: Paper) -> str:
-    for name in (paper.heading, short_name(paper.heading)):
+    asked, heading = without_tex(asked), without_tex(paper.heading)
+    for name in (heading, short_name(heading)):
         asked = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", asked, flags=re.IGNORECASE)
     return without_opening(" ".join(asked.split()))
 
@@ -239,15 +271,27 @@ def _text(paper: Paper) -> str:
     return spelled_out(f"{paper.heading}. {paper.abstract}").casefold()
 
 
+def _sentences(paper: Paper) -> list[str]:
+    return [paper.abstract[start:end] for start, end in sentence_spans(paper.abstract)]
+
+
 def _speaks_of(aspect: _Aspect, paper: Paper) -> bool:
-    sentences = [paper.abstract[start:end] for start, end in sentence_spans(paper.abstract)]
-    if not aspect.own:
-        return any(aspect.said.search(text) for text in (paper.heading, *sentences))
+    by_title = not aspect.own and aspect.said.search(paper.heading) is not None
+    return by_title or bool(_speaking(aspect, paper))
+
+
+def _speaking(aspect: _Aspect, paper: Paper) -> frozenset[int]:
+    """Places of the sentences that speak of it."""
+    sentences = _sentences(paper)
     start, parts = own_work_starts(sentences), parts_of(sentences)
-    return any(
-        aspect.said.search(text) and not _OF_OTHERS.search(text)
+    return frozenset(
+        at
         for at, text in enumerate(sentences)
-        if at >= start and parts[at] is not Part.SETTING_OUT
+        if aspect.said.search(text)
+        and (
+            not aspect.own
+            or (at >= start and parts[at] is not Part.SETTING_OUT and not _OF_OTHERS.search(text))
+        )
     )
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from citewise.answering import deep
 from citewise.answering.aside import ASKS_NOTHING, aside, without_asides
-from citewise.answering.aspects import aspect_asked
+from citewise.answering.aspects import aspect_asked, speaking_first
 from citewise.answering.citations import CitedText
 from citewise.answering.evidence import (
     Selection,
@@ -313,7 +313,10 @@ class Assistant:
 
         draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
         quoted = self._quoted(form, last)
-        evidence = self._offered(quoted or selection.evidence, course)
+        chosen = quoted or selection.evidence
+        if aspect is not None and aspect.spoken and not quoted:
+            chosen = speaking_first(aspect, chosen)
+        evidence = self._offered(chosen, course)
         # Of papers that were asked for by name, anything may be told.
         wanted = unsaid is None and (
             aspect is not None

@@ -16,7 +16,7 @@ from citewise.answering.kinds import SEVERAL, WIDE, kind_of
 from citewise.answering.wishes import WHICH_ONE
 from citewise.grounding.overlap import FRAME_WORDS, STOP_WORDS, background, stem
 from citewise.library.library import Library
-from citewise.types import Message, Paper, QuestionKind, short_name
+from citewise.types import Message, Paper, QuestionKind, short_name, without_tex
 
 DECLINED = "The papers in this library don't answer that"
 """How an answer begins that declines; the papers it names are only the nearest."""
@@ -473,12 +473,13 @@ def _is_coined(name: str) -> bool:
 
 def mention(paper: Paper, text: str) -> int | None:
     """Where ``text`` mentions the paper, or None."""
-    position = text.casefold().find(paper.heading.casefold())
+    text, heading = without_tex(text), without_tex(paper.heading)
+    position = text.casefold().find(heading.casefold())
     if position >= 0:
         return position
-    name = short_name(paper.heading)
+    name = short_name(heading)
     # A short name in plain lower-case words ("attention") would be found everywhere.
-    if name == paper.heading or not any(c.isupper() or c.isdigit() for c in name):
+    if name == heading or not any(c.isupper() or c.isdigit() for c in name):
         return None
     # 'spikegpt' can only be SpikeGPT; 'medusa' may be anything.
     mixed = any(c.isupper() for c in name[1:]) and not name.isupper()

@@ -21,7 +21,16 @@ from citewise.backends.premise import DISAGREE, both_sides, contradiction
 from citewise.grounding.belonging import BARELY, BESIDE_BEST, SQUARELY, told_of
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.library.passages import sentence_spans
-from citewise.types import Evidence, Message, Paper, Question, QuestionKind, Usage, short_name
+from citewise.types import (
+    Evidence,
+    Message,
+    Paper,
+    Question,
+    QuestionKind,
+    Usage,
+    short_name,
+    without_tex,
+)
 
 _CONNECTIVE = re.compile(
     r"^(?:however|moreover|furthermore|in addition|additionally|also|finally|lastly|therefore|thus"
@@ -86,7 +95,6 @@ _ASPECTS = (
 )
 """Aspects of a comparison and the sentences that speak to them, in the order of the table."""
 
-_TEX = re.compile(r"[$_{}\\]")
 _NAME_LIKE = re.compile(r"[A-Za-z][\w-]*[A-Z\d][\w-]*|(?<=[\w,] )[A-Z][\w-]+")
 
 _GAP = re.compile(
@@ -518,7 +526,7 @@ def _wants_table(question: str, groups: Sequence[Sequence[Evidence]]) -> bool:
 
 def _named(ranked: Sequence[list[Evidence]], asked: str) -> list[list[Evidence]]:
     """The papers that a comparison names, in its order; none unless it names at least two."""
-    titles = [_TEX.sub("", group[0].paper.heading) for group in ranked]
+    titles = [without_tex(group[0].paper.heading) for group in ranked]
     # Case tells Medusa from MEDUSA, if the question minds it.
     for exact in (True, False):
         places = {at: _place(short_name(title), asked, exact) for at, title in enumerate(titles)}
