@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citewise.grounding.locks import check_locks, names, opposite, quantities
+from citewise.grounding.locks import check_locks, names, opposite
 from citewise.grounding.overlap import overlap, read
+from citewise.grounding.quantities import quantities
 
 
 def broken(claim: str, evidence: str, context: str = "") -> set[str]:

@@ -18,8 +18,9 @@ from citewise.answering.talk import leans_on_history
 from citewise.backends.base import Backend, Splitter, WritingTask
 from citewise.backends.extractive import ExtractiveBackend
 from citewise.grounding.abstention import ANSWERABLE, answerability
-from citewise.grounding.locks import Quantity, names, quantities
+from citewise.grounding.locks import names
 from citewise.grounding.overlap import read
+from citewise.grounding.quantities import Quantity, quantities
 from citewise.library.library import Library
 from citewise.types import Evidence, Hit, Question, QuestionKind, Usage, short_name
 

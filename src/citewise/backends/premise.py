@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from citewise.grounding.locks import has_cue, opposite, quantities
+from citewise.grounding.locks import has_cue, opposite
 from citewise.grounding.overlap import SentenceText, read, stem
+from citewise.grounding.quantities import quantities
 from citewise.types import Evidence, QuestionKind, short_name
 
 OPPOSITE = "The abstract says the opposite:"

@@ -8,11 +8,9 @@ form is there, and rounding that says so ('about').
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -23,6 +21,14 @@ from citewise.grounding.overlap import (
     background,
     read_sentence,
     stem,
+)
+from citewise.grounding.quantities import (
+    COMPARATOR_TEXT,
+    OPPOSED,
+    Pool,
+    bare,
+    compatible,
+    quantities,
 )
 
 Kind = Literal["number", "name", "negation", "direction"]
@@ -41,260 +47,6 @@ class Broken:
 
 # ---------------------------------------------------------------------------------------- numbers
 
-_NUMBER_WORDS = {
-    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "fifteen": 15, "twenty": 20, "thirty": 30,
-    "forty": 40, "fifty": 50, "hundred": 100,
-}  # fmt: skip
-_FACTOR_WORDS = {
-    "twice": 2, "double": 2, "doubles": 2, "doubled": 2, "doubling": 2, "twofold": 2, "thrice": 3,
-    "triple": 3, "triples": 3, "tripled": 3, "tripling": 3, "threefold": 3, "fourfold": 4,
-    "quadruple": 4, "quadruples": 4, "fivefold": 5, "tenfold": 10,
-}  # fmt: skip
-_HALF_WORDS = frozenset({"half", "halves", "halved", "halving"})
-_SCALES = {
-    "k": 1e3, "K": 1e3, "thousand": 1e3, "M": 1e6, "million": 1e6, "millions": 1e6, "B": 1e9,
-    "b": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9, "T": 1e12, "trillion": 1e12,
-}  # fmt: skip
-_UNITS = {
-    "x": "x", "times": "x", "fold": "x", "percent": "%", "percentage": "%", "points": "%",
-    "point": "%", "pp": "%", "pts": "%", "ms": "ms", "millisecond": "ms", "milliseconds": "ms",
-    "s": "s", "sec": "s", "second": "s", "seconds": "s", "min": "min", "minute": "min",
-    "minutes": "min", "h": "h", "hour": "h", "hours": "h", "day": "day", "days": "day",
-    "week": "week", "weeks": "week", "month": "month", "months": "month", "year": "year",
-    "years": "year", "bit": "bit", "bits": "bit", "byte": "byte", "bytes": "byte", "kb": "KB",
-    "mb": "MB", "gb": "GB", "tb": "TB", "gib": "GB", "mib": "MB",
-}  # fmt: skip
-_ABOUT = frozenset(
-    "about around roughly approximately approx nearly almost close circa near some ~".split()
-)
-_MORE = frozenset(
-    "over exceeding exceeds exceed exceeded above beyond surpassing surpasses > upwards".split()
-)
-_LESS = frozenset("under below < beneath".split())
-_OPPOSED = {
-    "more": frozenset({"less", "atmost"}),
-    "atleast": frozenset({"less", "atmost"}),
-    "less": frozenset({"more", "atleast"}),
-    "atmost": frozenset({"more", "atleast"}),
-}
-_COMPARATOR_TEXT = {"more": "more than", "atleast": "at least", "less": "less than",
-                    "atmost": "up to", "about": "about", "": ""}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number of a text."""
-
-    value: float
-    unit: str
-    """``%``, ``x``, a unit of time or memory, or ``""``."""
-    comparator: str
-    """``about``, ``more``, ``less``, ``atleast``, ``atmost`` or ``""``."""
-    text: str
-    """As written, with its unit."""
-    source: Literal["digits", "word", "name"]
-    """``name`` for the number inside ``CIFAR-10``."""
-    before: str
-    """Stem of the content word before it, or ``""``."""
-    after: str
-    """Stem of the content word after it and its unit, or ``""``."""
-
-
-def _comparator(tokens: Sequence[Token], at: int) -> str:
-    gap = tokens[at].gap
-    if "~" in gap:
-        return "about"
-    if ">=" in gap:
-        return "atleast"
-    if "<=" in gap:
-        return "atmost"
-    if ">" in gap:
-        return "more"
-    if "<" in gap:
-        return "less"
-    one = tokens[at - 1].lower if at >= 1 else ""
-    two = tokens[at - 2].lower if at >= 2 else ""
-    three = tokens[at - 3].lower if at >= 3 else ""
-    if one in ("a", "an", "the", "by", "of", "as") and two:
-        # 'over a 5x speedup', 'as much as 5x'
-        if one == "as" and two in ("much", "many", "high", "low", "few"):
-            return "atmost" if two in ("much", "many", "high") else "atleast"
-        one, two, three = two, three, ""
-    if one == "than":
-        negated = three in ("no", "not")
-        if two in ("more", "greater", "higher", "larger", "better"):
-            return "atmost" if negated else "more"
-        if two in ("less", "fewer", "lower", "smaller"):
-            return "atleast" if negated else "less"
-    if one == "least" and two == "at":
-        return "atleast"
-    if (one == "most" and two == "at") or (one == "to" and two == "up"):
-        return "atmost"
-    if one in _ABOUT or (one == "to" and two == "close"):
-        return "about"
-    if one in _MORE:
-        return "more"
-    if one in _LESS:
-        return "less"
-    return "more" if tokens[at].tail.startswith("+") else ""
-
-
-def _neighbour(tokens: Sequence[Token], at: int, step: int) -> str:
-    for _ in range(4):
-        if not 0 <= at < len(tokens):
-            return ""
-        token = tokens[at]
-        if token.lower[0].isdigit():
-            return ""
-        if (
-            token.lower not in STOP_WORDS
-            and token.lower not in _UNITS
-            and token.text not in _SCALES
-        ):
-            return stem(token.lower)
-        at += step
-    return ""
-
-
-@lru_cache(maxsize=4096)
-def _number(text: str) -> float:
-    text = text.replace(",", "")
-    if text.count(".") > 1:
-        # A version such as 1.2.3: any two that differ must give different values.
-        head, _, rest = text.partition(".")
-        return float(head[:15] or "0") + hash_of(rest)
-    try:
-        return float(text)
-    except ValueError:
-        # isdigit() holds for characters that float() refuses.
-        return hash_of(text)
-
-
-def hash_of(text: str) -> float:
-    """A number in 0..1 that stands for ``text``, the same in every process."""
-    value = 0
-    for character in text[:64]:
-        value = (value * 131 + ord(character)) % 1_000_003
-    return value / 1_000_003
-
-
-def quantities(sentence: SentenceText) -> list[Quantity]:
-    """All numbers of a sentence, in digits or in words, with unit and comparator."""
-    tokens = sentence.tokens
-    found: list[Quantity] = []
-    for at, token in enumerate(tokens):
-        first = token.text[0]
-        if first.isdigit() or first == ".":
-            source: Literal["digits", "word", "name"] = "digits"
-            if token.joint != " " and tokens[at - 1].text[0].isalpha():
-                # Glued or hyphened to letters: part of a name, unless these are a factor (224x224).
-                x = tokens[at - 1].lower == "x" and tokens[at - 1].joint == "" and at >= 2
-                source = "digits" if x else "name"
-            value = _number(token.text)
-        elif token.lower in _NUMBER_WORDS:
-            source, value = "word", float(_NUMBER_WORDS[token.lower])
-        elif token.lower in _FACTOR_WORDS:
-            found.append(
-                Quantity(float(_FACTOR_WORDS[token.lower]), "x", _comparator(tokens, at),
-                         token.text, "word", "", "")
-            )  # fmt: skip
-            continue
-        elif token.lower in _HALF_WORDS:
-            found.append(Quantity(50.0, "%", _comparator(tokens, at), token.text, "word", "", ""))
-            continue
-        else:
-            continue
-        unit, written, after = "", token.text, at + 1
-        if token.tail.startswith("%"):
-            unit, written = "%", token.text + "%"
-        elif after < len(tokens):
-            follower = tokens[after]
-            tight = follower.joint == ""
-            scale = _SCALES.get(_bare(follower) if tight else follower.lower)
-            if scale is not None and (tight or len(follower.text) > 2):
-                value *= scale
-                written += ("" if tight else " ") + _bare(follower)
-                after += 1
-                follower = tokens[after] if after < len(tokens) else follower
-            if (
-                after < len(tokens)
-                and follower.joint in ("", "-", " ")
-                and not follower.gap.strip(" -")
-            ):
-                unit = _UNITS.get(follower.lower, "")
-                if unit in ("s", "h", "min") and len(follower.text) == 1 and follower.joint != "":
-                    unit = ""
-                if unit:
-                    written += ("" if follower.joint == "" else " ") + follower.text
-                elif follower.joint == "" and after == at + 1:
-                    written += follower.text
-        found.append(
-            Quantity(value, unit, _comparator(tokens, at), written, source,
-                     _neighbour(tokens, at - 1, -1), _neighbour(tokens, after, 1))
-        )  # fmt: skip
-    # In a range (4-5x, 4 to 5 times) the first number has the unit of the second.
-    for at in range(len(found) - 1):
-        if not found[at].unit and found[at + 1].unit and found[at].source == "digits":
-            span = f"{found[at].text}-{found[at + 1].text}"
-            if span.replace(" ", "") in sentence.text.replace(" ", ""):
-                q = found[at]
-                found[at] = Quantity(q.value, found[at + 1].unit, q.comparator, q.text, q.source,
-                                     q.before, found[at + 1].after)  # fmt: skip
-    return found
-
-
-def _coarseness(value: float) -> float:
-    """The place of the last digit that is not 0: 0.1 for 5.5, 10 for 80."""
-    text = f"{value:.6f}".rstrip("0")
-    if not text.endswith("."):
-        return 10.0 ** -(len(text) - text.index(".") - 1)
-    whole = text[:-1]
-    return 10.0 ** (len(whole) - len(whole.rstrip("0")))
-
-
-def _compatible(claim: Quantity, unit: str, source: str) -> bool:
-    if source == "name":
-        return claim.unit == ""
-    return claim.unit == "" or unit == "" or claim.unit == unit
-
-
-class _Pool:
-    """The numbers of the cited words, found by value."""
-
-    def __init__(self, found: Iterable[Quantity]) -> None:
-        self.all = list(found)
-        self.values = sorted({q.value for q in self.all})
-        self.by_value: dict[float, list[Quantity]] = {}
-        for q in self.all:
-            kept = self.by_value.setdefault(q.value, [])
-            if len(kept) < 32:
-                kept.append(q)
-
-    def near(self, low: float, high: float) -> list[Quantity]:
-        at, end = bisect_left(self.values, low), bisect_right(self.values, high)
-        return [q for value in self.values[at : min(end, at + 64)] for q in self.by_value[value]]
-
-    def holding(self, claim: Quantity) -> list[Quantity]:
-        value = claim.value
-        slack = abs(value) * 1e-9
-        held = self.near(value - slack, value + slack)
-        rounded: list[Quantity] = []
-        if claim.comparator == "about":
-            # A twelfth at most ('nearly 6x' for 5.54x).
-            rounded = self.near(value * 0.92 - slack, value * 1.08 + slack)
-        elif claim.comparator in ("more", "atleast"):
-            # 'over 80%' for 83.8%: true, and close enough to be meant.
-            rounded = self.near(value, value * 1.15 + slack)
-        elif claim.comparator in ("less", "atmost"):
-            rounded = self.near(value * 0.85 - slack, value)
-        # What the cited words round themselves is not rounded again.
-        held += [
-            q for q in rounded
-            if not q.comparator and _coarseness(claim.value) > _coarseness(q.value)
-        ]  # fmt: skip
-        return [q for q in held if _compatible(claim, q.unit, q.source)]
-
 
 def _numbers(
     claim: Sequence[SentenceText],
@@ -305,8 +57,8 @@ def _numbers(
     asked = [q for s in claim for q in quantities(s) if q.source != "name"]
     if not asked:
         return []
-    pool = _Pool(q for s in evidence for q in quantities(s))
-    given = _Pool(q for s in context for q in quantities(s))
+    pool = Pool(q for s in evidence for q in quantities(s))
+    given = Pool(q for s in context for q in quantities(s))
     near = [q for s in aligned for q in quantities(s) if q.source != "name"]
     said = {q.value for q in asked}
     broken: list[Broken] = []
@@ -314,7 +66,7 @@ def _numbers(
         held = pool.holding(q)
         rivals = [
             n for n in near
-            if n.value not in said and _compatible(q, n.unit, n.source)
+            if n.value not in said and compatible(q, n.unit, n.source)
         ]  # fmt: skip
         twins = [
             n
@@ -332,12 +84,12 @@ def _numbers(
                            " here", True)
                 )  # fmt: skip
                 continue
-            opposed = _OPPOSED.get(q.comparator, frozenset())
+            opposed = OPPOSED.get(q.comparator, frozenset())
             if opposed and all(h.comparator in opposed for h in held):
                 broken.append(
                     Broken("number",
-                           f"'{_COMPARATOR_TEXT[q.comparator]} {q.text}' is not what the cited "
-                           f"words say: '{_COMPARATOR_TEXT[held[0].comparator]} {held[0].text}'",
+                           f"'{COMPARATOR_TEXT[q.comparator]} {q.text}' is not what the cited "
+                           f"words say: '{COMPARATOR_TEXT[held[0].comparator]} {held[0].text}'",
                            True)
                 )  # fmt: skip
             continue
@@ -401,10 +153,6 @@ class Name:
     """Index after its last token."""
 
 
-def _bare(token: Token) -> str:
-    return token.text.split("'", 1)[0]
-
-
 def _marked(word: str) -> bool:
     """True for CamelCase, acronyms and other words with a capital after the first letter."""
     return len(word) > 1 and not word[1:].islower() and any(c.isupper() for c in word[1:])
@@ -432,12 +180,12 @@ def names(sentence: SentenceText) -> list[Name]:
             part = group[first : last + 1]
             text = part[0].text + "".join((t.joint + t.text) for t in part[1:])
             found.append(
-                Name(text, " ".join(_bare(t).lower() for t in part), True, at + first,
+                Name(text, " ".join(bare(t).lower() for t in part), True, at + first,
                      at + last + 1)
             )  # fmt: skip
         else:
             for place, token in enumerate(group, at):
-                word = _bare(token)
+                word = bare(token)
                 lower = word.lower()
                 if len(word) < 2 or not word[0].isalpha() or lower in _NOT_NAMES:
                     continue
@@ -482,16 +230,16 @@ class _Held:
     def __init__(self, sentences: Sequence[SentenceText]) -> None:
         self.sentences = sentences
         tokens = [t for s in sentences for t in s.tokens]
-        self.words = [_bare(t).lower() for t in tokens]
+        self.words = [bare(t).lower() for t in tokens]
         self.stream = " " + " ".join(self.words) + " "
         self.vocabulary = set(self.words)
         self.acronyms = {
             w.lower()
-            for w in ((_bare(t)[:-1] if t.text.endswith("s") else _bare(t)) for t in tokens)
+            for w in ((bare(t)[:-1] if t.text.endswith("s") else bare(t)) for t in tokens)
             if 2 <= len(w) <= 6 and w.isupper() and w.isalpha()
         }
         self.capitals = {
-            _bare(t).lower() for t in tokens if len(t.text) >= 4 and t.text[0].isupper()
+            bare(t).lower() for t in tokens if len(t.text) >= 4 and t.text[0].isupper()
         }
         self._joined: set[str] | None = None
         self._stems: set[str] | None = None
@@ -805,11 +553,11 @@ def _swapped(claim: SentenceText, one: int, cited: SentenceText, other: int) -> 
     digits = ours.text[0].isdigit(), theirs.text[0].isdigit()
     if all(digits) and ours.text != theirs.text:
         mine = [q for q in quantities(claim) if q.text.startswith(ours.text)]
-        held = _Pool(q for q in quantities(cited) if q.text.startswith(theirs.text))
+        held = Pool(q for q in quantities(cited) if q.text.startswith(theirs.text))
         if not mine or not any(held.holding(q) for q in mine):
             return [Broken("number", f"{ours.text} stands where the cited words say {theirs.text}",
                            True)]  # fmt: skip
-    here, there = _bare(ours), _bare(theirs)
+    here, there = bare(ours), bare(theirs)
     alike = here.lower().rstrip("s") == there.lower().rstrip("s")
     if not any(digits) and _marked(here) and _marked(there) and not alike:
         if here.lower() in (t.lower for t in cited.tokens):
