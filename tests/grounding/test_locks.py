@@ -38,6 +38,26 @@ def broken(claim: str, evidence: str, context: str = "") -> set[str]:
         ("It saves over 80% of it.", "It saves 83.8% of it."),
         ("It reaches roughly 75% of it.", "It reaches sim75\\% of it."),
         ("It is tenfold cheaper.", "It is 10x cheaper."),
+        ("It has two hundred sites.", "It has 200 sites."),
+        ("It has one hundred and twenty sites.", "It has 120 sites."),
+        ("It has thirty-five sites.", "It has 35 sites."),
+        ("It has ninety sites.", "It has 90 sites."),
+        ("It has one billion weights.", "It has a billion weights."),
+        ("It has half a million rows.", "It has 500,000 rows."),
+        ("It is two and a half times faster.", "It is 2.5x faster."),
+        ("It helps more than four out of five people.", "It helps 82% of people."),
+        ("It helps one in five people.", "It helps 20% of people."),
+        ("It helps 60% of people.", "It helps 27 of the 45 people."),
+        ("It wins on five of the six sets.", "It wins on 5 sets of all 6."),
+        ("It saves nearly nine tenths of it.", "It saves 88% of it."),
+        ("It saves two thirds of it.", "It saves 66.7% of it."),
+        ("It costs less than a third of it.", "It costs 28% of it."),
+        ("It has about half the risk.", "It has a relative risk of 0.54."),
+        ("It runs for an hour and a half.", "It runs for 90 minutes."),
+        ("It runs for more than twenty hours.", "It runs for 1,250 min."),
+        ("It runs for two years.", "It runs for 24 months."),
+        ("It finds about 95% of them.", "It finds up to 94.7% of them."),
+        ("Its double bond breaks in double-negative cells.", "Its bond breaks in such cells."),
     ],
 )  # fmt: skip
 def test_numbers_written_otherwise_are_held(claim: str, evidence: str) -> None:
@@ -58,6 +78,16 @@ def test_numbers_written_otherwise_are_held(claim: str, evidence: str) -> None:
         ("It takes less than 10 ms.", "It takes more than 10 ms."),
         ("It scores 21% on A tasks and 34% on B tasks.",
          "It scores 34% on A tasks and 21% on B tasks."),
+        ("It has two hundred sites.", "It has 100 sites."),
+        ("It has thirty-five sites.", "It has 30 sites and 5 halls."),
+        ("It helps four out of five people.", "It helps 60% of people."),
+        ("It helps half of all people.", "It helps 25% of people."),
+        ("It saves two thirds of it.", "It saves 60% of it."),
+        ("It runs for twenty hours.", "It runs for 1,250 min."),
+        ("It runs for two days.", "It runs for 24 hours."),
+        ("It can double the speed.", "It can triple the speed."),
+        ("It is over 80% right.", "It is up to 83.8% right."),
+        ("It is 5x faster, at 10 ms.", "It is 4x faster, at 10 ms instead of 50 ms."),
     ],
 )  # fmt: skip
 def test_other_numbers_break(claim: str, evidence: str) -> None:
@@ -74,6 +104,8 @@ def test_other_numbers_break(claim: str, evidence: str) -> None:
         ("It uses Mix-Shift layers.", "It uses MixShift layers."),
         ("We study Llama 3.1 8B here.", "Here we study Llama-3.1-8B."),
         ("It binds Interferon-γ there.", "It binds interferon-gamma there."),
+        ("It fits in 24 GB there.", "It fits in 24G there."),
+        ("The CDC says so.", "The Centers for Disease Control say so."),
     ],
 )
 def test_names_written_otherwise_are_held(claim: str, evidence: str) -> None:
@@ -135,10 +167,28 @@ def test_turned_meanings_break(claim: str, evidence: str, kind: str) -> None:
             "It improves accuracy and speed, without the need of extra data or parameters.",
         ),
         ("After training it is fast.", "Before training it is slow; after training it is fast."),
+        ("It is quicker without hurting accuracy.", "It is quicker while maintaining accuracy."),
+        ("A third is fully accessible.", "A third has full accessibility, most are inaccessible."),
     ],
 )
 def test_the_same_meaning_in_other_words_holds(claim: str, evidence: str) -> None:
     assert not broken(claim, evidence) & {"negation", "direction"}
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence"),
+    [
+        ("It is about ten times as common in girls.", "It hits 2.74% of girls and 0.28% of boys."),
+        ("The dose was more than seven times the usual.", "The dose was 50 mg and not 6.5 mg."),
+        ("Six out of ten patients had it.", "It was found in 16 of those 27 patients."),
+        ("It was over 50% likelier there.", "The hazard ratio was 1.57 there."),
+        ("It cost about a third.", "It saved 66.3% of the cost."),
+        ("Costs fell by more than half.", "Costs fell from 6,980 to 3,113 dollars."),
+    ],
+)
+def test_what_follows_from_the_cited_numbers_is_no_hard_lock(claim: str, evidence: str) -> None:
+    assert "number" not in broken(claim, evidence)
+    assert "number" in broken(claim.replace(".", ", at 17 of 19."), evidence)
 
 
 def test_numbers_and_names_of_the_title_count_as_held() -> None:
@@ -162,6 +212,18 @@ def test_two_different_numbers_never_hold_each_other(one: int, other: int) -> No
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_opposites_are_mutual(one: str, other: str) -> None:
     assert opposite(one, other) == opposite(other, one)
+
+
+def test_marks_part_numbers_in_words() -> None:
+    (sentence,) = read("Of thirty, five and a hundred, two out of three.")
+    assert [(q.text, round(q.value)) for q in quantities(sentence)] == [
+        ("thirty", 30), ("five", 5), ("a hundred", 100), ("two out of three", 67),
+    ]  # fmt: skip
+
+
+def test_a_measured_value_is_no_share() -> None:
+    (sentence,) = read("It has an nDCG@10 of 40.2, a recall@5 of 80 and a ratio of 0.5 of 0.9.")
+    assert [q.value for q in quantities(sentence)] == [10, 40.2, 5, 80, 0.5, 0.9]
 
 
 def test_a_byte_is_no_bit() -> None:

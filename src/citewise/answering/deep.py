@@ -478,7 +478,13 @@ class _Said:
         return cls(
             frozenset(found | {title}),
             frozenset(term.stem for s in sentences for term in s.terms) - found,
-            tuple(q for s in sentences for q in quantities(s) if q.source != "name"),
+            tuple(
+                number
+                for s in sentences
+                for q in quantities(s)
+                for number in (q.parts or (q,))
+                if q.source != "name"
+            ),
             own_work,
         )
 

@@ -8,7 +8,7 @@ form is there, and rounding that says so ('about').
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -25,7 +25,9 @@ from citewise.grounding.overlap import (
 from citewise.grounding.quantities import (
     COMPARATOR_TEXT,
     OPPOSED,
+    UNITS,
     Pool,
+    Quantity,
     bare,
     compatible,
     quantities,
@@ -48,18 +50,28 @@ class Broken:
 # ---------------------------------------------------------------------------------------- numbers
 
 
+def _asked(quantity: Quantity, pool: Pool, here: Pool) -> tuple[Quantity, ...]:
+    """What is to be held of a claim's number: 'four out of five' as a share or as two counts."""
+    if not quantity.parts or all(pool.holding(part) for part in quantity.parts):
+        return quantity.parts or (quantity,)
+    share = pool.holding(quantity) or here.implies(quantity)
+    return (quantity,) if share else quantity.parts
+
+
 def _numbers(
     claim: Sequence[SentenceText],
     evidence: Sequence[SentenceText],
     aligned: Sequence[SentenceText],
     context: Sequence[SentenceText],
 ) -> list[Broken]:
-    asked = [q for s in claim for q in quantities(s) if q.source != "name"]
-    if not asked:
+    mine = [q for s in claim for q in quantities(s) if q.source != "name"]
+    if not mine:
         return []
     pool = Pool(q for s in evidence for q in quantities(s))
     given = Pool(q for s in context for q in quantities(s))
-    near = [q for s in aligned for q in quantities(s) if q.source != "name"]
+    here = Pool(q for s in aligned for q in quantities(s) if q.source != "name")
+    near = here.all
+    asked = [n for q in mine for n in _asked(q, pool, here)]
     said = {q.value for q in asked}
     broken: list[Broken] = []
     for q in asked:
@@ -67,6 +79,8 @@ def _numbers(
         rivals = [
             n for n in near
             if n.value not in said and compatible(q, n.unit, n.source)
+            # 'Two in five patients' takes the place of no count of patients.
+            and not (q.worded_share and n.unit != "%")
         ]  # fmt: skip
         twins = [
             n
@@ -101,6 +115,8 @@ def _numbers(
             they = "they give no such number" if near else "they give no number"
         # A small number in words may count what the cited words list without counting.
         hard = q.source == "digits" or bool(twins) or q.value > 4 or bool(q.unit)
+        # Whoever writes may have worked a ratio out.
+        hard = hard and (bool(twins) or not here.implies(q))
         broken.append(Broken("number", f"{q.text} is not in the cited words; {they}", hard))
     return broken
 
@@ -191,6 +207,8 @@ def names(sentence: SentenceText) -> list[Name]:
                     continue
                 if place > at and token.joint == "" and tokens[place - 1].text[0].isdigit():
                     continue  # a unit, such as the GB of 5GB
+                if place and tokens[place - 1].text[0].isdigit() and lower in UNITS:
+                    continue  # the same with a space: 5 GB
                 if _marked(word):
                     found.append(Name(word, lower, True, place, place + 1))
                 elif word[0].isupper() and lower not in STOP_WORDS:
@@ -222,6 +240,11 @@ def _own_names(sentence: SentenceText) -> list[Name]:
             continue
         kept.append(name)
     return kept
+
+
+def _content_initials(sentence: SentenceText) -> str:
+    """First letters of the content words: CDC for 'Center for Disease Control'."""
+    return "".join(sentence.tokens[term.position].lower[0] for term in sentence.terms)
 
 
 class _Held:
@@ -277,7 +300,9 @@ class _Held:
         if letters.isalpha() and name.strong:
             if letters in _SHORT_ACRONYMS:
                 return all(stem(w) in self.stems for w in _SHORT_ACRONYMS[letters])
-            if 3 <= len(letters) <= 6 and any(letters in s.initials for s in self.sentences):
+            if 3 <= len(letters) <= 6 and any(
+                letters in s.initials or letters in _content_initials(s) for s in self.sentences
+            ):
                 return True
         if not name.strong:
             if stem(stream) in self.stems:
@@ -425,7 +450,8 @@ _AXES: tuple[tuple[str, str, str], ...] = (
     ("keeping",
      "preserve preserves preserved preserving retain retains retained retaining maintain maintains "
      "maintained maintaining keep keeps kept keeping",
-     "lose loses lost losing sacrifice sacrifices sacrificed sacrificing destroy destroys "
+     "lose loses lost losing sacrifice sacrifices sacrificed sacrificing compromise compromises "
+     "compromised compromising destroy destroys "
      "destroyed forfeit forfeits discard discards discarded"),
     ("severity", "minimal slight slightly negligible minor marginal marginally modest",
      "severe severely substantial substantially massive considerable considerably dramatic "
@@ -507,6 +533,22 @@ _OF_ONE_THING = frozenset(
 """Axes trusted in prose only where both words stand before the same one ('dense predictions')."""
 
 
+_WORSE = frozenset(
+    stem(word)
+    for word, (axis, sign) in _DIRECTION.items()
+    if sign < 0 and axis in ("general", "amount", "keeping")
+)
+
+
+def _spares(cue: _Cue, cited: Iterable[str]) -> bool:
+    """Whether 'without hurting it' stands for the 'while maintaining it' of the cited words."""
+    return (
+        cue.word.lower() == "without"
+        and any(head in _WORSE for head in cue.scope[:1])
+        and any(_DIRECTION.get(word) == ("keeping", 1) for word in cited)
+    )
+
+
 def _direction(tokens: Sequence[Token], at: int) -> tuple[str, int] | None:
     """Axis and sign of a token; none inside a name (``RoBERTa_Large``)."""
     token = tokens[at]
@@ -577,6 +619,7 @@ def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
         return []
     broken: list[Broken] = []
     copied = {place for block in blocks for place in range(block.b, block.b + block.size)}
+    spared = {cue.at for cue in _cues(claim) if _spares(cue, theirs)}
     moved = any(_is_cue(cited.tokens, t) for t in range(len(theirs)) if t not in copied)
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal" or b - a > 6:
@@ -585,7 +628,8 @@ def _edits(claim: SentenceText, cited: SentenceText) -> list[Broken]:
         gone = [t for t in range(c, d) if _is_cue(cited.tokens, t)]
         if added and not gone and not any(w in _HINTS for w in theirs[c:d]):
             # 'neither ... nor' for a 'without' that stands elsewhere in the sentence.
-            if d - c <= 6 and not (moved and ours[added[0]] in ("neither", "nor")):
+            elsewhere = moved and ours[added[0]] in ("neither", "nor")
+            if d - c <= 6 and not elsewhere and added[0] not in spared:
                 word = claim.tokens[added[0]].text
                 broken.append(
                     Broken("negation", f"the claim adds '{word}' to what the cited words say", True)
@@ -655,6 +699,8 @@ def _polarity(
                 for c, _ in cited_cues
             ):
                 continue
+            if _spares(cue, cited_words):
+                continue
             if any(h in hints for h in heads) or any(
                 stem(p + h) in cited_stems for h in heads for p in _PREFIXES
             ):
@@ -691,7 +737,9 @@ def _polarity(
             break  # the prefix stands apart, as in 'non-toxic'
         if len(word) >= 5 and word not in cited_words and word not in STOP_WORDS:
             form = _negated_form(word, cited_words)
-            if form is not None:
+            # 'Accessible' is backed by 'accessibility' where 'inaccessible' stands beside it.
+            beside = len(word) > 7 and any(w.startswith(word[:-2]) for w in cited_words)
+            if form is not None and not beside:
                 broken.append(
                     Broken("direction", f"the claim says '{word}', the cited words say '{form}'",
                            True)
