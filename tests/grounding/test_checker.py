@@ -190,6 +190,22 @@ def test_reason_names_the_number_and_what_the_words_say() -> None:
     assert result.reasons[0] == "12.5x is not in the cited words; they say 5.54x"
 
 
+NIGHTS = (
+    "In a trial with 300 nurses, those on fixed night shifts slept less than those whose shifts "
+    "rotated, and made more errors in the last hours of a shift. A short nap halfway through the "
+    "night reduced the errors of both groups, while coffee did so only in nurses younger than "
+    "thirty. Sick leave was not studied."
+)
+
+
+def test_a_plain_claim_is_more_than_its_words() -> None:
+    assert check("A nap in mid-shift cut errors in both groups.", NIGHTS).supported
+    assert not check("The nurses took a short nap every hour.", NIGHTS).supported
+    beyond = check("All nurses of the trial were younger than thirty.", NIGHTS)
+    assert beyond.verdict is Verdict.PARTLY
+    assert beyond.reasons == ("the cited words seem to say the opposite",)
+
+
 def test_title_holds_names_and_numbers() -> None:
     words = "We propose a decoding method that needs no draft model."
     claim = "FlashDraft-2 is a decoding method that needs no draft model."
