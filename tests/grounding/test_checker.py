@@ -206,6 +206,19 @@ def test_a_plain_claim_is_more_than_its_words() -> None:
     assert beyond.reasons == ("the cited words seem to say the opposite",)
 
 
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("Patients under forty were helped, while older ones gained nothing.",
+         "Of all patients only those under forty benefited."),
+        ("Wages rose in towns, whereas villages saw no rise.",
+         "The rise of wages was confined to towns."),
+    ],
+)  # fmt: skip
+def test_a_true_claim_of_two_facts_is_not_called_the_opposite(claim: str, words: str) -> None:
+    assert "the cited words seem to say the opposite" not in check(claim, words).reasons
+
+
 def test_title_holds_names_and_numbers() -> None:
     words = "We propose a decoding method that needs no draft model."
     claim = "FlashDraft-2 is a decoding method that needs no draft model."

@@ -32,7 +32,9 @@ MOST_SENTENCES = 6
 PLAIN_CLAIM = 15
 """Words up to which a sentence of one clause says one thing."""
 CONTRADICTED = 0.6
-"""Probability of a contradiction from which people are told of it."""
+"""Probability of a contradiction from which people are told of it, of a claim of one thing."""
+CONTRADICTED_JOINED = 0.9
+"""The same of other claims: where several facts are joined the model sees one too soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +263,8 @@ def _reasons(reading: Reading, verdict: Verdict) -> tuple[str, ...]:
     missing = reading.overlap.missing[:4]
     if missing and (not reasons or reading.overlap.whole < 0.6):
         reasons.append("the cited words do not mention " + ", ".join(missing))
-    if reading.learned is not None and reading.learned.contradicted >= CONTRADICTED:
+    told = CONTRADICTED if _says_one_thing(reading.claim) else CONTRADICTED_JOINED
+    if reading.learned is not None and reading.learned.contradicted >= told:
         reasons.append("the cited words seem to say the opposite")
     if not reasons:
         reasons.append("the cited words hold the claim's words, but nowhere together")
