@@ -76,6 +76,34 @@ from citewise.backends.figures import figure_for, in_bold
         # Not what is gained, and the nearest where there are several.
         ("What accuracy is reached on Cars?", "59.5% on Birds, 67.1% (+5.3%) on Cars", "67.1%"),
         ("What is the error rate?", "by 12% to an error rate of 3%", "3%"),
+        # How much more there is, not how much, and of the measure that is named.
+        ("How much does it improve F1?", "improves recall by 20.4% and F1 by 18.2%", "18.2%"),
+        ("By how much does it raise F1?", "gains of 6.5% in recall, 5.6% in F1", "5.6%"),
+        (
+            "How much better is it in F1?",
+            "by 9.1 points in recall and 8.5 points in F1",
+            "8.5 points",
+        ),
+        ("By how much did weight fall?", "lowered weight by 3.4 kg in 118 adults", "3.4 kg"),
+        ("How much does it improve R2?", "R2 rose from 0.68 to 0.75 in 40 trials", "0.68 to 0.75"),
+        ("By how much does it beat Elm?", "97.8% accuracy, beating Elm by 5.2%", "5.2%"),
+        ("By how much did deaths fall?", "a 49.2 % (8,553 vs 4,214) drop in deaths", "49.2 %"),
+        ("How much cheaper is it?", "It is 40% cheaper than Elm 3.1.", "40%"),
+        ("How much recall does it get?", "84% precision and 91% recall", "91%"),
+        ("What recall does it get?", "0.95 precision, 0.94 recall, 0.96 F1", "0.94"),
+        # Of the name or the sort that is asked for.
+        ("How big is Elm-Large?", "Elm-Small (7B) and Elm-Large (70B) models", "70B"),
+        (
+            "How many active parameters does Elm have?",
+            "90 billion parameters (12 billion active)",
+            "12 billion",
+        ),
+        ("How often did they fall?", "Falls occurred in 17% of 40 men.", "17%"),
+        (
+            "How much does activity increase?",
+            "an increase of activity (2- to 11-fold)",
+            "2- to 11-fold",
+        ),
     ],
 )
 def test_the_figure_asked_for_is_found(question: str, text: str, figure: str) -> None:
@@ -108,10 +136,29 @@ def test_the_figure_asked_for_is_found(question: str, text: str, figure: str) ->
         ("What is the specificity?", "a sensitivity and specificity of 74.6% and 62.4%"),
         ("What is the prevalence of pain?", "the 6-month prevalence of pain fell"),
         ("How much phenol is found?", "4-OH phenol is found"),
+        # The number of a name.
+        ("How much cheaper is it than Elm?", "It comes close to Elm Pro 3.1."),
+        ("How many patients got the drug?", "The drug was given in Group 2 patients."),
+        ("How often does it fail?", "It covers 28 projects."),
     ],
 )
 def test_what_answers_nothing_is_no_figure(question: str, text: str) -> None:
     assert figure_for(text, question) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("By how much does it improve accuracy?", "It has 97.8% accuracy and 95% recall."),
+        ("How much lower is the cost?", "Costs were lower (754 vs. 1507 Euro)."),
+        ("By how much does it improve F1?", "It improves recall by 20% and recovery by 3%."),
+        ("How much does it improve F1?", "F1 rose by 9% and 32% on men and women respectively."),
+        ("What is the accuracy, top 1?", "It has 66%/92% accuracy."),
+    ],
+)
+def test_no_figure_of_something_else_is_sure(question: str, text: str) -> None:
+    found = figure_for(text, question)
+    assert found is None or not (found.fits or found.alone)
 
 
 @given(st.text(max_size=80), st.text(max_size=40))

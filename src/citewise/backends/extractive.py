@@ -437,7 +437,8 @@ def _figure_first(group: Sequence[Evidence], asked: str) -> list[Evidence]:
 def _with_figure(parts: Sequence[str], asked: str, *, sure: bool) -> list[str]:
     """Sentences with the figure in bold that is asked for.
 
-    Without one, what is likeliest to be it, unless only what is ``sure`` counts.
+    Without one, what is likeliest to be it, if its sentence has no other, unless only what is
+    ``sure`` counts: none in bold is better than a wrong one.
     """
     found = [figure_for(part, asked) for part in parts]
     ranked = [(one.fits, not one.fits and one.near, -at) for at, one in enumerate(found) if one]
@@ -445,10 +446,9 @@ def _with_figure(parts: Sequence[str], asked: str, *, sure: bool) -> list[str]:
         return list(parts)
     place = -max(ranked)[2]
     figure = found[place]
-    return [
-        in_bold(part, figure) if at == place and figure and (figure.fits or not sure) else part
-        for at, part in enumerate(parts)
-    ]
+    if figure is None or not (figure.fits or (figure.alone and not sure)):
+        return list(parts)
+    return [in_bold(part, figure) if at == place else part for at, part in enumerate(parts)]
 
 
 def _led(item: Evidence, offered: Mapping[int, Evidence]) -> list[Evidence] | None:

@@ -21,6 +21,26 @@ _MEASURE = re.compile(
     r"|[?.,]*(?:$| \())",
     re.IGNORECASE,
 )
+_NAMED = (
+    r"(?:the |its |their |an? )?"
+    rf"((?!(?:in|on|of|for|with|over|at|from|to|it)\b)(?:{_ONE} ){{0,3}}?{_ONE})"
+)
+_AGAINST = r"(?= (?:than|over|against|compared|relative|versus|vs|on|for|at)\b|[?.,]*$)"
+_IMPROVED = re.compile(
+    r"\bhow much (?:"
+    rf"(?:do|does|did|has|have) {_NAMED} (?:fall|drop|rise|decline|improve|increase|decrease)"
+    r"(?= (?:in|for|with|at|from|after|when|if|by)\b|[?.,]*$)"
+    rf"|(?:higher|lower|greater) (?:is|are|was|were) {_NAMED}"
+    r"(?= (?:per|in|on|for|with|at|after|when|than)\b|[?.,]*$)"
+    r"|(?!(?:of|more|less|fewer|better|worse)\b|\w+er\b)"
+    rf"{_NAMED}(?= (?:is|was|are|were|does|do|did|can|has|have|had)\b)"
+    r"|.*\b(?:better|worse|beat|outperform|exceed|surpass|improve)\b.* in (?:terms of )?"
+    rf"{_NAMED}{_AGAINST}"
+    r"|.*\b(?:improve|increase|raise|boost|enhance|reduce|decrease|lower|cut|change)s? "
+    rf"{_NAMED}(?= (?:of|in|with|by|from|after|when|if)\b|{_AGAINST}))",
+    re.IGNORECASE,
+)
+"""A question for how much there is of a measure, or how much it changes."""
 _HOW_OLD = re.compile(r"\bhow old\b", re.IGNORECASE)
 _CALLED_OTHERWISE = re.compile(
     r"(?:years?|percent\w*|share|fraction|proportion|number|amount|factor|margin|extent|gain|effect"
@@ -32,7 +52,7 @@ _HEAD = re.compile(
     r"(?:ratio|rate|risk|score|value|level|index|error|size|length|time)s?$", re.IGNORECASE
 )
 """Says nothing by itself."""
-_FILLER = r"[-\s](?:value|score|level)s?"
+_FILLER = r"[-\s](?:value|score|level|use|usage|consumption)s?"
 """'The F1 score' is F1."""
 _HYPHEN = r"[-‐–\s]"
 _ELSEWHERE = re.compile(
@@ -47,6 +67,13 @@ _QUALIFIED = re.compile(
     r"|ha[sd]|have|the|an?)\b)[\w-]+\s){0,2}"
 )
 """What may stand between a figure and its measure: '82% end-to-end accuracy'."""
+_OF_FIGURE = re.compile(
+    r"\s?(?:(?!(?:at|by|to|and|or|from)\b)[\w-]+\s){0,2}(?:(?:in|for|on|of)\s(?:the\s)?)?"
+    + _QUALIFIED.pattern
+)
+"""The same where it says in what something is gained: '5% in accuracy'."""
+_NEXT = re.compile(r"\s?(?:,|/|and\b|,\sand\b|or\b|but\b|with\b|at\b)")
+_BY = re.compile(r"\bby(?:\s[a-z]+){0,4}\s?[~$+]*$")
 _BREAK = re.compile(r"[;,)]|\band\b|\bor\b")
 _FAR = 60
 """Characters that may stand between a measure and its figure."""
@@ -68,8 +95,9 @@ def measure_named(question: str) -> Measure | None:
     """The measure that a question names, unless papers would call it otherwise."""
     if _HOW_OLD.search(question):
         return Measure("age", ("age",), re.compile(r"\baged?\b", re.IGNORECASE))
-    match = _MEASURE.search(question)
-    words = re.sub(f"{_FILLER}$", "", match[1], flags=re.IGNORECASE).split() if match else []
+    match = _MEASURE.search(question) or _IMPROVED.search(question)
+    named = next(filter(None, match.groups()), "") if match else ""
+    words = re.sub(f"{_FILLER}$", "", named, flags=re.IGNORECASE).split()
     core = words[-2:] if words and _HEAD.match(words[-1]) else words[-1:]
     if not core or _CALLED_OTHERWISE.match(core[-1]) or (len(core) == 1 and _HEAD.match(core[0])):
         return None
@@ -82,18 +110,30 @@ def measure_named(question: str) -> Measure | None:
     return Measure(" ".join(words), tuple(word.lower() for word in core), pattern)
 
 
-def said_beside(measure: Measure, before: str, after: str) -> str | None:
-    """What precedes a figure and its measure, or None where it does not stand beside it."""
+def said_beside(
+    measure: Measure, before: str, after: str, *, gained: bool = False, follows: bool = False
+) -> str | None:
+    """What precedes a figure and its measure, or None where it does not stand beside it.
+
+    ``gained``: how much the measure changes by ('accuracy by 5%'). ``follows``: another figure
+    stands where ``before`` begins.
+    """
     for match in reversed(list(measure.called.finditer(before))):
         between = before[match.end() :]
+        if gained:
+            between = _BY.sub("", between)
         if len(between) > _FAR or _ELSEWHERE.search(between):
             break
         lead = before[: match.start()]
+        if follows and _OF_FIGURE.fullmatch(lead) and _NEXT.match(between):
+            # '13% for accuracy, 10% for precision': it is the measure of the figure before.
+            break
         # 'A sensitivity and specificity of': of which is each?
         if not _SEVERAL.search(lead) or re.search(r"\b(?:is|was)\b", between):
             return lead
     found = measure.called.search(after)
-    return before if found and _QUALIFIED.fullmatch(after[: found.start()]) else None
+    qualified = _OF_FIGURE if gained else _QUALIFIED
+    return before if found and qualified.fullmatch(after[: found.start()]) else None
 
 
 def own_clause(before: str, after: str) -> str:
