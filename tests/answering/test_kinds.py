@@ -19,6 +19,18 @@ from citewise.types import QuestionKind
         ("In the tower study, roughly what share of sensors failed?", QuestionKind.NUMBER),
         ("A model is trained on wind alone: where does the wind come from?", QuestionKind.FACT),
         ("Lantern vs Harbor", QuestionKind.COMPARISON),
+        # Whether something holds, not which things there are.
+        ("does Lantern beat existing methods?", QuestionKind.YES_NO),
+        ("can towers replace other systems?", QuestionKind.YES_NO),
+        ("do glass caches help in all trials?", QuestionKind.YES_NO),
+        ("are there other methods?", QuestionKind.LIST),
+        ("do you have papers about caching?", QuestionKind.LIST),
+        # A measure that has a short name.
+        ("what PSNR does Lantern achieve?", QuestionKind.NUMBER),
+        ("what Dice did the tower model get?", QuestionKind.NUMBER),
+        ("what recall did the detector reach?", QuestionKind.NUMBER),
+        ("what results did the trial get?", QuestionKind.FACT),
+        ("what role does IL-6 have?", QuestionKind.FACT),
         ("anything that stores glass without heating it? which papers?", QuestionKind.LIST),
     ],
 )  # fmt: skip

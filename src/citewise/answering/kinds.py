@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from citewise.backends.definition import asks_what_is_proposed, thing_defined
+from citewise.backends.measure import measure_named
 from citewise.types import QuestionKind
 
 KINDS = tuple(QuestionKind)
@@ -52,6 +53,13 @@ _NUMBER = re.compile(
     r"|\bby what (?:factor|margin|percentage)\b|\bto what extent\b",
     re.IGNORECASE,
 )
+_REACHED = re.compile(
+    r"^(?:what|which) .*\b(?:does|do|did|can|has|have) .*"
+    r"\b(?:get|reach|achieve|score|obtain|attain)(?:ed)?\b",
+    re.IGNORECASE,
+)
+_SHORT_MEASURE = re.compile(r"(?:.*\s)?(?:(?=\S*[A-Z\d@])\S{1,9}[^\ss]|recall|precision)")
+"""With ``_REACHED``, how a measure is written: 'What PSNR does it get?' wants a figure."""
 _KEYWORDS = re.compile(
     r"^(?!.*\b(?:wh(?:o|at|ats|ich|en|ere|y)|how|is|are|was|were|do|does|did|can|has|have|explain"
     rf"|define|describe|tell|find|meaning)\b)(?=.*\b(?:{_MEASURE}|memory)\b)"
@@ -70,12 +78,18 @@ _BETWEEN = (
     r"|in|of|on|for|by|with|from|to|at|about|between)\s)[\w-]+\s+"
 )
 """A word that may stand between 'which' and the things asked for."""
+_WHETHER = (
+    r"(?:is|are|was|were|does|do|did|can|could|has|have|will|would|should)\s"
+    r"(?!(?:there|you|we|i|any|anyone|some|other)\b)"
+)
+"""Begins a question that is answered by yes or no, though it ends in things that lists are of."""
 _LIST = re.compile(
     rf"^(?:which|what|are there(?: any)?)\s+(?:{_BETWEEN}){{0,4}}{_MANY}\b"
     r"|^(?:which|what|who) of (?:(?:them|these|those)\b|[A-Z][^?]*, [^?]* and )"
-    rf"|^(?:[\w-]+\s+){{0,3}}{_MANY} (?:about|on|for|that|which|where|with|using|of|in|\w+ing)\b"
+    rf"|^(?!{_WHETHER})(?:[\w-]+\s+){{0,3}}{_MANY}"
+    r" (?:about|on|for|that|which|where|with|using|of|in|\w+ing)\b"
     r"|^(?:(?!what|which|how|who|why)[\w'’-]+\s+){1,6}(?:papers|studies|articles|publications)[?.!]*$"
-    rf"|^(?:[\w-]+\s+){{0,4}}{_MANY}[?.!]*$"
+    rf"|^(?!{_WHETHER})(?:[\w-]+\s+){{0,4}}{_MANY}[?.!]*$"
     r"|^(?:is|are) there (?:(?:any|an?|some|other)\s+)?(?:[\w-]+\s+){0,2}(?:work|papers?|research"
     r"|stud(?:y|ies)|survey|review|dataset|benchmark)s?"
     r" (?:on|about|that|which|for|of|using|with|in)\b"
@@ -87,7 +101,8 @@ _LIST = re.compile(
     rf"|^(?:list|name|enumerate)\b|^(?:find|show|give)\b.{{0,40}}\b(?:all|every|{_MANY})\b"
     r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,2}"
     r"(?:papers|works|studies|methods)\b)"
-    rf"|\b(?:all|every|any) (?:the )?(?:[\w-]+\s+){{0,2}}(?:{_MANY}|paper|work|study|method)\b",
+    rf"|^(?!{_WHETHER}).*\b(?:all|every|any) (?:the )?(?:[\w-]+\s+){{0,2}}"
+    rf"(?:{_MANY}|paper|work|study|method)\b",
     re.IGNORECASE,
 )
 _COMPARISON = re.compile(
@@ -180,6 +195,9 @@ def by_rule(text: str) -> QuestionKind:
     if _LIST.search(text):
         return QuestionKind.LIST
     if _NUMBER.search(text) or _KEYWORDS.search(text):
+        return QuestionKind.NUMBER
+    measure = measure_named(text) if _REACHED.search(text) else None
+    if measure and _SHORT_MEASURE.fullmatch(measure.name):
         return QuestionKind.NUMBER
     if thing_defined(text) or asks_what_is_proposed(text):
         return QuestionKind.DEFINITION
