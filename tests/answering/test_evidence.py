@@ -91,6 +91,13 @@ def test_a_short_name_inside_of_a_word_names_no_paper(tmp_path: Path) -> None:
     assert features.wanted == 1
 
 
+def test_a_second_count_close_behind_another_is_seen(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper("a", "Talks", "Talks: 180 annotated conversations across 60 actors.")])
+        features = select(library, "How many actors are in the talks?").features
+    assert features.wanted == 1
+
+
 def test_a_sentence_that_only_states_an_aim_does_not_come_first(tmp_path: Path) -> None:
     record = {
         "title": "Tea and sleep",

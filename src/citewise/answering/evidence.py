@@ -360,8 +360,9 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     names = [_letters(name) for name in _names_in(question.standalone) if name != thing]
     own = [text for text in texts if names and all(_held_by(text, names))]
     for text in map(spelled_out, (own or texts)[:2]):
-        for found in re.finditer(r"\d[\d.,]*(?:\\?%)?[ -]?(?:\w+[ -]){0,3}\w+", text):
-            if wanted[0] in library.terms(found.group()):
+        # Looked ahead: '180 talks across 60 people' holds two counts.
+        for found in re.finditer(r"(?<!\d)(?=(\d[\d.,]*(?:\\?%)?[ -]?(?:\w+[ -]){0,3}\w+))", text):
+            if wanted[0] in library.terms(found[1]):
                 return 1.0
     return 0.0
 
