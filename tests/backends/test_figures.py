@@ -91,6 +91,12 @@ from citewise.backends.figures import figure_for, in_bold
         ("How much cheaper is it?", "It is 40% cheaper than Elm 3.1.", "40%"),
         ("How much recall does it get?", "84% precision and 91% recall", "91%"),
         ("What recall does it get?", "0.95 precision, 0.94 recall, 0.96 F1", "0.94"),
+        (
+            "How much does it lower the risk?",
+            "a lower risk (risk ratio 0.21 (95% CI 0.10 to 0.43))",
+            "0.21",
+        ),
+        ("How much does it reduce deaths?", "less often fatal (odds ratio, 0.6) in 40 men", "0.6"),
         # Of the name or the sort that is asked for.
         ("How big is Elm-Large?", "Elm-Small (7B) and Elm-Large (70B) models", "70B"),
         (

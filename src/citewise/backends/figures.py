@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from citewise.backends.gains import FACTOR, asks_for_gain, gains_among
+from citewise.backends.gains import FACTOR, asks_for_gain, gains_among, is_ratio
 from citewise.backends.measure import Measure, measure_named, own_clause, said_beside
 from citewise.grounding.locks import opposite
 
@@ -85,7 +85,7 @@ _ASIDES = tuple(
     for asks, aside in (
         (
             r"confiden|interval|range",
-            r"\b\d\d(?:\.\d)?\s?\\?%\s?(?:CI|CrI|confidence|credible)\b"
+            r"\b\d\d(?:\.\d)?\s?\\?%\s?(?:CI|CrI|CredI|confidence|credible)\b"
             rf"|(?:\bCI\b|(?:confidence|credible) \w+)[\s:,=(\[]*{_INTERVAL}"
             rf"|(?<=[\d%])\s?[(\[]{_INTERVAL}[)\]]",
         ),
@@ -208,7 +208,7 @@ def figure_for(text: str, question: str) -> Figure | None:
             if not fits and not of_sort and not _follows(thing, before):
                 continue
             fits |= of_sort
-        elif not fits and (measure or cues) and not (gained and (beside or not cues)):
+        elif not fits and (measure or cues) and not gained:
             bare = beside or (not measure and any(bare for _, _, bare, _ in cues))
             if not bare or (cues and unit.strip()):
                 continue
@@ -227,16 +227,18 @@ def figure_for(text: str, question: str) -> Figure | None:
         # A percentage or a factor may be of anything.
         fits = beside or (fits and (near > 0 or bool(thing)))
         if difference:
-            fits = gained and (beside or (measure is None and (fits or not cues)))
+            of_cues = fits or not cues or is_ratio(before)
+            fits = gained and (beside or (measure is None and of_cues))
         found = Figure(match.start(), match.start() + len(figure), fits, near, others == 1)
         clause = own_clause(before if said is None else said, after)
         own = len(specific & {word.lower() for word in _WORD.findall(clause)})
         rank = (fits, of_sort, beside, own * beside, near, own)
         if (fits or near or gained) and (best is None or rank > best_rank):
             best, best_rank = found, rank
-    if best and measure and not valued and gains == {best.start} and measure.called.search(text):
+    if best and measure and not valued and gains == {best.start}:
         # 'A 49% decrease in the cases': the only change told is that of the measure.
-        return replace(best, fits=True)
+        known = measure.called.search(text) or is_ratio(bare_text[: best.start])
+        return replace(best, fits=bool(known))
     return best
 
 

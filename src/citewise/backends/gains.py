@@ -32,6 +32,11 @@ _LISTED = re.compile(
     r"\s?(?:points?\s)?\(?(?:in|for|on|of)\s[^;.]{1,40}?\)?(?:,(?:\sand)?|\sand|\s/)\s(?:up\sto\s)?"
 )
 """Between one of them and the next: '6% in accuracy and 5%'."""
+_RATIO = re.compile(
+    r"\b(?:(?:[Oo]dds|[Hh]azard|[Rr]isk|[Rr]ate) ratios?|[Rr]elative (?:risk|hazard|odds)s?"
+    r"|[HOIR]RR?s?)\b[^.;\d]{0,60}$"
+)
+"""Stands before a figure by which trials tell how much more or less often a thing happens."""
 _PAIRED = re.compile(r"\s?(?:,|,?\s?and)\s")
 """Between two of which each is of another thing: '9% and 32% on men and women, respectively'."""
 _FROM = re.compile(r"\bfrom [~$]*$")
@@ -43,6 +48,11 @@ _AROUND = 60
 def asks_for_gain(question: str) -> bool:
     """Whether a question wants to know how much more or less there is of something."""
     return _ASKED.search(question) is not None
+
+
+def is_ratio(before: str) -> bool:
+    """Whether a figure is a ratio of risks ('odds ratio'), by what stands before it."""
+    return _RATIO.search(before) is not None
 
 
 def gains_among(text: str, figures: Sequence[re.Match[str]]) -> set[int]:
@@ -59,7 +69,8 @@ def gains_among(text: str, figures: Sequence[re.Match[str]]) -> set[int]:
         else:
             behind = text[match.end() :][:_AROUND]
             factor = figure[0] in "-−" or re.search(FACTOR, figure)
-            gained = bool(factor or _BEFORE.search(before) or _BEHIND.match(behind))
+            told = _BEFORE.search(before) or _BEHIND.match(behind) or is_ratio(before)
+            gained = bool(factor or told)
         if gained:
             gains.add(match.start())
         if last and each and _PAIRED.fullmatch(text[last.end() : match.start()]):
