@@ -262,3 +262,11 @@ def test_what_a_thing_is_may_be_said_by_a_paper_on_something_else(tmp_path: Path
         answer = Assistant(library).ask("What is tern gliding?")
     assert records[-1]["title"] not in found
     assert answer.sentences[0].text == said
+
+
+@pytest.mark.parametrize("name", ["HoPE", "ZeRO"])
+def test_the_paper_that_bears_a_name_is_read_before_those_that_hold_the_word(
+    name: str, sample_library: Library
+) -> None:
+    found = Assistant(sample_library).gather(f"why does {name} work better than other methods?")
+    assert found.hits[0].paper.title.startswith(f"{name}:")

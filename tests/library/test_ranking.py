@@ -58,6 +58,27 @@ def test_a_rare_name_wins_over_a_paper_that_is_nearer_in_meaning(library: Librar
     assert _ids(library, "ZQX17")[0] == "rare"
 
 
+@pytest.mark.parametrize("effort", ["normal", "deep"])
+@pytest.mark.parametrize("name", ["NOVUM", "FineQuant", "Flash-LLM"])
+def test_the_one_paper_of_a_name_comes_first_however_many_are_asked_for(
+    name: str, effort: str, sample_library: Library
+) -> None:
+    for query in (name, f"how much does {name} improve over baselines?"):
+        for k in (1, 10, 100):
+            best = sample_library.search(query, k, effort=effort)[0]
+            assert best.paper.title.startswith(f"{name}:"), (query, k)
+
+
+def test_a_name_does_not_outweigh_a_query_that_says_much_besides(library: Library) -> None:
+    asked = "telescopes resolve distant galaxies, whose redshift tells how fast they move (ZQX17)"
+    assert _ids(library, asked)[0] == "stars"
+
+
+def test_a_filter_holds_for_the_papers_of_a_name(library: Library) -> None:
+    found = library.search("ZQX17", 8, papers=["skin", "law"])
+    assert {hit.paper.id for hit in found} == {"skin", "law"}
+
+
 def test_one_sentence_of_a_long_abstract_is_enough(tmp_path: Path) -> None:
     fillers = [text for name, text in TOPICS.items() if name != "stars"]
     padding = " ".join(fillers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,10 +23,11 @@ from citewise.grounding.abstention import RULE, Features
 from citewise.grounding.belonging import LIKELY, Closeness, chances
 from citewise.grounding.entailment import entailment_model, passage_for, spelled_out
 from citewise.grounding.overlap import background, stem
-from citewise.library.lexical import without_shortened
+from citewise.library.lexical import names_in, without_shortened
 from citewise.library.library import Library
 from citewise.library.orders import joined
 from citewise.library.papers import SentenceRow
+from citewise.library.retrieval import named_first
 from citewise.types import Evidence, Hit, Paper, Question, QuestionKind, Span
 
 MEANING_WEIGHT = 0.45
@@ -153,12 +155,8 @@ _SHARED_AT_LEAST = 0.3
 have no vectors yet."""
 
 _NAME = re.compile(r"[\w$][\w$./+-]*")
-_MARKED = re.compile(r"[A-Za-z][A-Z0-9]|[0-9][A-Za-z]")
-"""What makes a word a name wherever it stands."""
 _SHORT_NAME = 4
 """Letters up to which a name easily stands inside of other words."""
-_FEW_PAPERS = 2
-"""Papers that may hold a name by which one of them is meant."""
 
 _OWN_WORK = re.compile(
     r"\b(?:we|our|ours)\b|\bthis (?:paper|work|study|article|survey|thesis|report)\b|\bhere,",
@@ -279,27 +277,15 @@ def _names_in(question: str) -> list[str]:
 def names_first(question: Question, hits: Sequence[Hit], library: Library) -> tuple[Hit, ...]:
     """The found papers, those first that hold a name of the question which few papers hold.
 
+    A title that begins with a name ('NAME: ...') holds it once more, however common the word is.
     Where several papers answer together, in the order in which they were found.
     """
-    if question.kind in SEVERAL or not hits:
+    if question.kind in SEVERAL:
         return tuple(hits)
-    marked = [name for name in _names_in(question.standalone) if _MARKED.search(name)]
-    terms = [terms[0] for name in marked if len(terms := library.terms(name)) == 1]
-    count = library.document_frequencies(terms)
-    rare = {term for term in terms if 0 < count[term] <= _FEW_PAPERS}
-    held = {
-        hit.paper.id: len(rare & set(library.terms(f"{hit.paper.title} {hit.paper.abstract}")))
-        for hit in hits
-        if rare
-    }
-    if not any(held.values()):
-        return tuple(hits)
-    best = hits[0].score
-    ordered = sorted(hits, key=lambda hit: (-held[hit.paper.id], hit.rank))
-    return tuple(
-        replace(hit, rank=n, score=best if held[hit.paper.id] else hit.score)
-        for n, hit in enumerate(ordered, 1)
-    )
+    held = Counter(library.named(question.standalone))
+    titles = tuple(f"{name}:" for name in names_in(question.standalone))
+    held.update(hit.paper.id for hit in hits if hit.paper.title.startswith(titles))
+    return named_first(hits, held)
 
 
 def plainest(question: Question, hits: Sequence[Hit], library: Library) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,10 +37,25 @@ _SHORTENED = re.compile(
     r"\b\w+n['’]t\b|(?<=\w)['’](?:s|re|ve|d|ll|m)\b|\bw/o?(?=\s)", re.IGNORECASE
 )
 """'Don't', the end of 'what's', 'w/': their pieces ('don', 'w') are other words in papers."""
+_WORD = re.compile(r"\w(?:[\w.+-]*[\w+])?")
+_MARKED = re.compile(r"[A-Za-z][A-Z0-9]|[0-9][A-Z][A-Za-z]")
+"""What makes a word a name wherever it stands: capitals or digits inside."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+_MOST_NAMES = 16
+"""Different names of a query that are looked for one by one."""
 
 _MOST_TERMS = 256
 """Different words of a query that are looked for; tantivy's own limit lies at 1,024 clauses."""
+
+_FEW_PAPERS, _FEW_SHARE = 3, 0.02
+"""Papers that may hold a name by which one of them is meant, and their share of the library: in a
+small one common names stand in few."""
+
+_NAMES_WEIGH = 1 / 3
+"""Rarity of a query's names, of that of its other words together, from which it says little else.
+Questions of common words have as much or more; claims that have less lose nDCG by it, and those
+that have more gain: docs/retrieval.md."""
 
 _WHOLE = 8
 """Up to so many times the papers asked for, scoring the whole library is quicker than picking."""
@@ -90,6 +106,12 @@ def without_shortened(question: str) -> str:
     return _SHORTENED.sub(" ", question)
 
 
+def names_in(query: str) -> list[str]:
+    """The words of a query that are names by their letters; of a single word, that one."""
+    words = list(dict.fromkeys(_WORD.findall(query)))
+    return words if len(words) == 1 else [word for word in words if _MARKED.search(word)]
+
+
 def words_of(
     papers: Iterable[tuple[str, str, str]],
 ) -> tuple[dict[str, Wording], dict[int, str]]:
@@ -103,6 +125,10 @@ def words_of(
         found[paper_id] = Wording(np.array(numbers, np.int64), len(first))
         stems |= zip(numbers, words, strict=True)
     return found, stems
+
+
+def _rarity(found: int, papers: int) -> float:
+    return math.log(1 + (papers - found + 0.5) / (found + 0.5))
 
 
 class LexicalIndex:
@@ -205,6 +231,34 @@ class LexicalIndex:
         every = self._view().papers
         return every if every <= _WHOLE * papers else papers
 
+    def named(self, query: str, *, mainly: bool = False) -> dict[str, int]:
+        """Papers that hold names of the query which few papers hold, by how many such names.
+
+        With ``mainly`` only where the query says little besides: of one that says much the best
+        paper may do without a name.
+        """
+        papers = self._view().papers
+        few = min(_FEW_PAPERS, max(1, int(_FEW_SHARE * papers)))
+        held: Counter[str] = Counter()
+        others = set(self.weights(query))
+        rare = 0.0
+        for name in names_in(query)[:_MOST_NAMES]:
+            stems = self.terms(name)
+            holders = self._found(self._together(stems), few + 1) if stems else []
+            if 0 < len(holders) <= few:
+                held.update(paper_id for paper_id, _ in holders)
+                others.difference_update(stems)
+                rare += _rarity(len(holders), papers)
+        if mainly and held and rare < _NAMES_WEIGH * sum(map(self.rarity, others)):
+            return {}
+        return held
+
+    def _together(self, stems: Sequence[str]) -> tantivy.Query:
+        """A query for papers that hold the stemmed words one behind the other."""
+        if len(stems) == 1:
+            return tantivy.Query.term_query(self._schema, "body", stems[0])
+        return tantivy.Query.phrase_query(self._schema, "body", list(stems))
+
     def weights(self, query: str) -> dict[str, float]:
         """The different stemmed words of a query, in order, each of weight 1; at most 256."""
         words = self.terms(without_shortened(query)) or self.terms(query)
@@ -248,7 +302,7 @@ class LexicalIndex:
         view = self._view()
         # Papers that were replaced count until tantivy merges them away.
         found = min(int(view.searcher.doc_freq(field, term)), view.papers)
-        return math.log(1 + (view.papers - found + 0.5) / (found + 0.5))
+        return _rarity(found, view.papers)
 
     def holds(self, term: str) -> bool:
         """Whether any paper has a stemmed word."""

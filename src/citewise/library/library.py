@@ -50,7 +50,7 @@ from citewise.library.papers import Index, Order, PaperStore, SentenceRow, day_r
 from citewise.library.passages import PASSAGE_RULE
 from citewise.library.patience import PatientEmbedder, PatientVectors, Remarks
 from citewise.library.rebuilding import rebuild
-from citewise.library.retrieval import LONGEST_QUERY, Retriever
+from citewise.library.retrieval import LONGEST_QUERY, Retriever, named_first
 from citewise.library.shelves import (
     LOCAL,
     Shelves,
@@ -561,7 +561,9 @@ class Library:
 
             found = self._retriever.search(query, max(k, READ), wanted, explain=explain)
             mark = time.perf_counter()
-            hits = reranked(query.lstrip()[:LONGEST_QUERY], found.hits)[:k]
+            words = query.lstrip()[:LONGEST_QUERY]
+            hits = reranked(words, found.hits)
+            hits = named_first(hits, self._lexical.named(words, mainly=True))[:k]
             took = (time.perf_counter() - mark) * 1000
             timings = {**found.timings_ms, "rerank": took}
             timings["total"] += took
@@ -694,6 +696,10 @@ class Library:
     def document_frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """In how many papers each stemmed word stands."""
         return self._lexical.document_frequencies(terms)
+
+    def named(self, query: str) -> dict[str, int]:
+        """Papers that hold names of a query which few papers hold, by how many such names."""
+        return self._lexical.named(query)
 
     def __len__(self) -> int:
         return self._store.count("all")

@@ -139,6 +139,8 @@ class _ByWords:
     """BM25 of these and perhaps of others."""
     complete: bool
     """Whether every paper that is not in ``scores`` has none of the words."""
+    named: Mapping[str, int] = field(default_factory=dict)
+    """Papers that hold names which few papers hold, by how many: they come first."""
 
 
 class Retriever:
@@ -172,7 +174,7 @@ class Retriever:
         memory = self._remembered()
         allowed = self._allowed(filters, memory, notes)
         depth = max(DEPTH, k)
-        with self._words_beside(terms, depth, allowed, memory, timings) as found:
+        with self._words_beside(words, terms, depth, allowed, memory, timings) as found:
             mark = time.perf_counter()
             vector = self._embedder.embed_queries([words])[0]
             timings["embed"] = _ms_since(mark)
@@ -228,6 +230,7 @@ class Retriever:
     @contextmanager
     def _words_beside(
         self,
+        words: str,
         terms: Mapping[str, float],
         depth: int,
         allowed: Ids | None,
@@ -241,7 +244,10 @@ class Retriever:
 
         def look() -> _ByWords:
             mark = time.perf_counter()
-            lexical = self._by_words(terms, depth, allowed)
+            named = self._lexical.named(words, mainly=True)
+            if allowed is not None:
+                named = {paper_id: n for paper_id, n in named.items() if paper_id in allowed}
+            lexical = replace(self._by_words(terms, depth, allowed), named=named)
             timings["lexical"] = _ms_since(mark)
             if self._store.dimensions is not None:
                 # Another embedder would have to be asked for them, from this thread.
@@ -346,7 +352,7 @@ class Retriever:
         dense: Mapping[str, _Found],
     ) -> list[tuple[str, float]]:
         """All candidates with their scores, 0 to 1, best first."""
-        ids = sorted({*lexical.found, *dense})
+        ids = sorted({*lexical.found, *dense, *lexical.named})
         if not ids:
             return []
         by_words = self._by_words_of(ids, sought, lexical)
@@ -383,8 +389,14 @@ class Retriever:
             scores = self._with_feedback(ids, scores, sought.memory)
         scores = smooth(scores, means, SMOOTHING)
         shown = 1.0 / (1.0 + np.exp(-scores))
+        best = float(shown.max())
+        named = lexical.named
         # Ids break ties, so that the same query always gives the same order.
-        return sorted(zip(ids, shown.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+        ranked = sorted(
+            zip(ids, shown.tolist(), strict=True),
+            key=lambda item: (-named.get(item[0], 0), -item[1], item[0]),
+        )
+        return [(paper_id, best if paper_id in named else one) for paper_id, one in ranked]
 
     def _by_words_of(self, ids: Sequence[str], sought: _Sought, lexical: _ByWords) -> Floats:
         """BM25 of the papers: as the word index says, and on the same scale of the others."""
@@ -603,6 +615,19 @@ class Retriever:
             for term in self._lexical.terms(word):
                 typed.setdefault(term, word)
         return typed
+
+
+def named_first(hits: Sequence[Hit], named: Mapping[str, int]) -> tuple[Hit, ...]:
+    """The hits with new ranks, those first that hold most names, by ``LexicalIndex.named``.
+
+    Those have the highest score of all, so that none stands before a better one.
+    """
+    best = max((hit.score for hit in hits), default=0.0)
+    ordered = sorted(hits, key=lambda hit: -named.get(hit.paper.id, 0))
+    return tuple(
+        replace(hit, rank=n, score=best if named.get(hit.paper.id) else hit.score)
+        for n, hit in enumerate(ordered, 1)
+    )
 
 
 def _remember(memory: _Memory, stems: Mapping[int, str]) -> None:
