@@ -10,6 +10,7 @@ import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 
 from citewise.answering.aside import plain_words
 from citewise.backends.base import WritingTask
@@ -20,6 +21,8 @@ from citewise.types import Evidence, Message, Paper, Span, Usage
 
 _FEWEST_WORDS = 4
 """A shorter sentence ('Colorectal cancer.') stands in any answer."""
+_LONGEST = 120
+"""Characters; what is longer asks something."""
 RESTS_ON = "The last answer rests on these words of the abstracts:"
 NO_LINKS = "The sources of these papers give no links."
 NOTHING_SAID = "There is no answer before this that was drawn from the papers."
@@ -119,8 +122,11 @@ _OTHERS = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def form_of(text: str) -> Form | None:
     """What a turn wants of the last answer; None where it asks something."""
+    if len(text) > _LONGEST:
+        return None
     said = plain_words(text)
     return next((form for form, whole in _WHOLE.items() if whole.fullmatch(said)), None)
 

@@ -124,6 +124,8 @@ _FEW_PAPERS, _FEW_SHARE = 3, 0.02
 """Papers, and the share of a library's, that may have a name that is still one. Chosen by hand."""
 MOST_PAPERS = 10
 """Papers of an answer that a talk goes on with."""
+_MOST_TURNS = 30
+"""Turns back to which a question may go on: each that is looked at takes a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Talk:
 
     def __init__(self, history: Sequence[Message], library: Library) -> None:
         self._library = library
-        self._turns = _turns(history)
+        self._turns = _turns(history)[-_MOST_TURNS:]
         self._told: dict[int, tuple[Paper, ...]] = {}
 
     @property

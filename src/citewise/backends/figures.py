@@ -158,7 +158,7 @@ def figure_for(text: str, question: str) -> Figure | None:
     found_figures = [
         match
         for match in _FIGURE.finditer(bare_text)
-        if not _is_version(bare_text[: match.start()], match.group(), measure)
+        if not _is_version(_just_before(bare_text, match), match.group(), measure)
     ]
     others = sum(not set(_DIGITS.findall(m.group())) <= given for m in found_figures)
     gains = gains_among(bare_text, found_figures) if difference else set()
@@ -240,6 +240,10 @@ def figure_for(text: str, question: str) -> Figure | None:
         known = measure.called.search(text) or is_ratio(bare_text[: best.start])
         return replace(best, fits=bool(known))
     return best
+
+
+def _just_before(text: str, match: re.Match[str]) -> str:
+    return text[max(0, match.start() - _NEAR) : match.start()]
 
 
 def measure_missing(question: str, texts: Iterable[str]) -> str | None:

@@ -61,13 +61,16 @@ def gains_among(text: str, figures: Sequence[re.Match[str]]) -> set[int]:
     last: re.Match[str] | None = None
     each = "respectively" in text
     for match in figures:
-        figure, before = match.group().rstrip(), text[: match.start()][-_AROUND:]
+        figure, before = (
+            match.group().rstrip(),
+            text[max(0, match.start() - _AROUND) : match.start()],
+        )
         if _FROM.search(before):
             gained = _RANGE.search(figure) is not None
         elif last and last.start() in gains and _LISTED.fullmatch(text[last.end() : match.start()]):
             gained = True
         else:
-            behind = text[match.end() :][:_AROUND]
+            behind = text[match.end() : match.end() + _AROUND]
             factor = figure[0] in "-−" or re.search(FACTOR, figure)
             told = _BEFORE.search(before) or _BEHIND.match(behind) or is_ratio(before)
             gained = bool(factor or told)

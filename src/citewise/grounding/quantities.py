@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -371,7 +372,9 @@ def _number(tokens: Sequence[Token], at: int) -> tuple[Quantity, int] | None:
 
 
 def _coarseness(value: float) -> float:
-    """The place of the last digit that is not 0: 0.1 for 5.5, 10 for 80."""
+    """The place of the last digit that is not 0: 0.1 for 5.5, 10 for 80; 1 for what has no end."""
+    if math.isinf(value):
+        return 1.0
     text = f"{value:.6f}".rstrip("0")
     if not text.endswith("."):
         return 10.0 ** -(len(text) - text.index(".") - 1)
