@@ -108,6 +108,62 @@ def test_that_a_treatment_does_nothing_is_found_however_it_is_said(
     assert said in found.item.span.text
 
 
+CONTEST = Paper(
+    id="p4",
+    title="Harbor Revisited: caches for long texts",
+    abstract="We ask whether TideX outperforms KelpY. KelpY consistently outperforms TideX on long "
+    "texts. TideX is outperformed by MoorZ. MoorZ did not surpass KelpY. Pain was lower with "
+    "brontol than with placebo. Brontol reduced fever more than placebo. FernQ uses less memory "
+    "than KelpY, and reaches higher recall than MoorZ. FernQ lags behind MoorZ when texts are "
+    "short.",
+)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Why does TideX outperform KelpY?",
+        "Is TideX better than KelpY on long texts?",
+        "Why is KelpY worse than TideX?",
+        "Does KelpY lag behind TideX?",
+        "Is TideX superior to MoorZ?",
+        "Why does MoorZ outperform KelpY?",
+        "Is pain higher with brontol than with placebo?",
+        "Why does placebo reduce fever more than brontol?",
+        "Does KelpY use less memory than FernQ?",
+    ],
+)
+def test_a_question_that_puts_two_things_the_wrong_way_round_is_told(question: str) -> None:
+    assert lead(question, CONTEST) in (OPPOSITE, ONE_SAYS_NO)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Why is TideX worse than KelpY?",
+        "Does TideX underperform KelpY?",
+        "Why does TideX lag behind KelpY?",
+        "Is TideX inferior to MoorZ?",
+        "Why does KelpY beat TideX?",
+        "Was pain higher with placebo than with brontol?",
+        "Does placebo reduce fever less than brontol?",
+        "Does KelpY use more memory than FernQ?",
+        # Of another measure, of other texts, or only at times.
+        "Is TideX faster than KelpY?",
+        "Is TideX better than KelpY on images?",
+        "Why does FernQ outperform MoorZ?",
+    ],
+)
+def test_that_the_loser_is_named_first_is_no_contradiction(question: str) -> None:
+    assert lead(question, CONTEST) is None
+
+
+def test_what_is_said_of_the_winner_denies_nothing_of_another() -> None:
+    paper = Paper("a", "KelpY Revisited", "Our TideX outperforms caches on long texts.")
+    assert lead("Why does KelpY underperform on long texts?", paper) is None
+    assert lead("Why does TideX underperform on long texts?", paper) == OPPOSITE
+
+
 def test_that_little_of_a_thing_raises_what_the_thing_lowers_denies_nothing() -> None:
     assert lead("Why does brontol reduce anxiety?", TRIAL) is None
 

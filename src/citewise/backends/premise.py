@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from citewise.backends.compared import Comparison, compared, is_of_winning, stance
 from citewise.grounding.locks import has_cue, opposite
 from citewise.grounding.overlap import SentenceText, read, stem
 from citewise.grounding.quantities import quantities
@@ -98,12 +99,7 @@ _AXES = (
 )
 """Of words that ``opposite`` takes for opposites; all others are of amounts."""
 _UP = re.compile(r"\bspeed(?:s|ing)?\b(?=(?: \S+)* up\b)", re.IGNORECASE)
-_THAN = re.compile(
-    r"^(.{2,60}?) (?:\w+ )??(\w+)(?: \w+){0,3}? (?:than|to) (.{2,60}?)$", re.IGNORECASE
-)
-_WON = frozenset(
-    "outperform outperforms surpass surpasses exceed exceeds beat beats superior".split()
-)
+_THAN = re.compile(r"^.{2,60}? (?:\w+ )??\w+(?: \w+){0,3}? (?:than|to) .{2,60}?$", re.IGNORECASE)
 _OTHERS = re.compile(
     r"\b(?:previous|prior|existing|conventional|traditional|current|earlier|naive|may|might|could"
     r"|whether|hypothesi\w+|hop(?:e|es|ing))\b",
@@ -217,6 +213,8 @@ class _Asked:
     """Names in it that no sentence's beginning makes: capitals or digits within."""
     points: tuple[int, ...]
     """Places of the words that it turns on: its verb of change, or all if it has none."""
+    compared: Comparison | None
+    """What it puts above another thing; only a text that compares them tells whether that holds."""
 
 
 def contradiction(
@@ -243,10 +241,10 @@ def contradiction(
             said += [one for one in evidence if _says_so(asked, one, least)]
         if not named and not _WHY.match(question):
             # 'Does quantization hurt?' takes nothing for granted, and one way to do it is not all.
-            if _denies(asked, item) and not said:
+            if (_opposes if asked.compared else _denies)(asked, item) and not said:
                 found.append(Contradiction(item, ONE_SAYS_NO))
             continue
-        if (_opposes(asked, item) and not said) or _is_reversed(asked.claim, item):
+        if _opposes(asked, item) and not said:
             found.append(Contradiction(item, OPPOSITE))
         elif _other_figure(asked, item, others):
             found.append(Contradiction(item, OTHER_FIGURE))
@@ -295,6 +293,7 @@ def _asked(question: str, kind: QuestionKind, evidence: Sequence[Evidence]) -> _
         frozenset(name for name in named if sum(name in title for title in titles) == 1),
         frozenset(w for w in re.findall(r"[\w-]+", claim) if _MARKED.search(w)),
         _points_of(words),
+        compared(claim),
     )
 
 
@@ -319,6 +318,8 @@ def _is_of(asked: _Asked, item: Evidence) -> bool:
 
 def _opposes(asked: _Asked, item: Evidence) -> bool:
     """Whether a sentence denies what is asked, or has a word that points the other way."""
+    if asked.compared is not None:
+        return stance(asked.compared, item.span.text) is False or _is_no_different(asked, item)
     if _denies(asked, item):
         return True
     if _is_turned(asked, item.span.text):
@@ -331,9 +332,25 @@ def _opposes(asked: _Asked, item: Evidence) -> bool:
         things = _things(asked.words, at)
         for sentence in read(item.span.text):
             for place, token in enumerate(sentence.tokens):
-                if _are_opposite(word, token.lower, things) and _is_about(sentence, place, things):
+                if (
+                    _are_opposite(word, token.lower, things)
+                    and _is_about(sentence, place, things)
+                    and not (is_of_winning(token.lower) and _wins_another(asked, sentence, place))
+                ):
                     return True
     return False
+
+
+def _wins_another(asked: _Asked, sentence: SentenceText, place: int) -> bool:
+    """Whether the word at ``place`` is said of other names than those of the question."""
+    names = {t.text for t in sentence.tokens[:place] if _MARKED.search(t.text)}
+    return bool(asked.marked and names) and not names & asked.marked
+
+
+def _is_no_different(asked: _Asked, item: Evidence) -> bool:
+    """Whether a sentence finds no difference between what is compared."""
+    verbs = (at for at in asked.points if asked.words[at] in _VERBS)
+    return any(_has_no_effect(asked, at, item.span.text) for at in verbs)
 
 
 def _denies(asked: _Asked, item: Evidence, *, outright: bool = False) -> bool:
@@ -483,34 +500,10 @@ def _is_unneeded(text: str, subject: Sequence[str]) -> bool:
     return bool(wanted) and _is_denied(text, frozenset(wanted), surely=True)
 
 
-def _is_reversed(claim: str, item: Evidence) -> bool:
-    """Whether 'A is better than B' is asked where a sentence says that B is better than A."""
-    match = _THAN.match(claim)
-    if match is None:
-        return False
-    one, better, other = match[1], match[2].lower(), match[3]
-    if not (opposite(better, "worse") or opposite(better, "slower") or opposite(better, "less")):
-        return False
-    for sentence in read(item.span.text):
-        words = [token.lower for token in sentence.tokens]
-        places = [at for at, word in enumerate(words) if word == better or word in _WON]
-        for at in places:
-            before, after = words[max(0, at - 40) : at], words[at + 1 : at + 12]
-            forwards = _holds(before, one) and _holds(after, other)
-            # The first one named is who does better.
-            if _holds(before, other) and _holds(after, one) and not forwards:
-                return not has_cue(" ".join(words[max(0, at - 4) : at]))
-    return False
-
-
-def _holds(words: Sequence[str], name: str) -> bool:
-    wanted = [token.lower for sentence in read(name) for token in sentence.tokens]
-    wanted = [word for word in wanted if word not in _EMPTY]
-    return bool(wanted) and set(wanted) <= set(words)
-
-
 def _says_so(asked: _Asked, item: Evidence, least: float) -> bool:
     """Whether a sentence or its paper's title agrees; ``least``: share of the words they hold."""
+    if asked.compared is not None:
+        return any(stance(asked.compared, one) for one in (item.span.text, item.paper.title))
     if not (_agrees(asked, item) or _agrees_in(asked, item.paper.title, titled=True)):
         return False
     return any(_share_held(asked, asked.words[at], item) >= least for at in asked.points)
@@ -519,6 +512,8 @@ def _says_so(asked: _Asked, item: Evidence, least: float) -> bool:
 def _agrees(asked: _Asked, item: Evidence) -> bool:
     """Whether a sentence says of the same thing what the question takes for granted."""
     text = item.span.text
+    if asked.compared is not None:
+        return stance(asked.compared, text) is True
     if _OTHERS.search(text) or _UNPROVED.search(text) or _is_of_another(asked, item):
         return False
     return _agrees_in(asked, text)
