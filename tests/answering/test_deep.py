@@ -267,6 +267,17 @@ def test_different_numbers_for_one_thing_are_seen(
     assert deep.disagree(said(*other), said(*one)) is differs
 
 
+def test_papers_disagree_only_on_what_the_question_names() -> None:
+    found = [
+        said("GPT-4 solves 67% of the coding problems.", "Quill"),
+        said("GPT-4 solves 85% of the coding problems.", "Ember"),
+    ]
+    for asked, rivals in (("What share of problems does GPT-4 solve?", found),
+                          ("What share of problems does MAGIC solve?", [])):  # fmt: skip
+        question = Question(asked, asked, QuestionKind.NUMBER)
+        assert list(deep.rivals(question, found)) == rivals
+
+
 def test_papers_that_disagree_are_shown_side_by_side(
     tmp_path_factory: pytest.TempPathFactory, encoder: MiniLM
 ) -> None:

@@ -155,6 +155,16 @@ def test_case_tells_one_name_from_another() -> None:
     )
 
 
+def test_another_name_of_the_question_tells_namesakes_apart() -> None:
+    lamp = replace(LANTERN, id="p3", title="Lantern: a lamp for ships")
+    rival = replace(HARBOR, id="p4", abstract="Harbor reads faster than Lantern does.")
+    for asked in ("Why does Harbor beat Lantern?", "Is Lantern slower than Harbor?"):
+        told = written(QuestionKind.HOW, LANTERN, lamp, rival, asked=asked).text
+        assert "go by that name" not in told
+    told = written(QuestionKind.HOW, LANTERN, lamp, asked="Why does Harbor beat Lantern?").text
+    assert "go by that name" in told
+
+
 def test_a_table_says_nothing_twice() -> None:
     cited = written(QuestionKind.COMPARISON, LANTERN, HARBOR, asked="Compare Lantern and Harbor.")
     assert cited.text.startswith("| |")

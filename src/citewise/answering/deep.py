@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from citewise.answering.evidence import Selection, select_evidence
+from citewise.answering.evidence import Selection, names_held, select_evidence
 from citewise.answering.kinds import SEVERAL, WIDE, kind_of
 from citewise.answering.talk import leans_on_history
 from citewise.backends.base import Backend, Splitter, WritingTask
@@ -428,10 +428,18 @@ def _disagreements(answers: Sequence[Sequence[Evidence]]) -> Iterator[str]:
 
 
 def rivals(question: Question, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    """Two of the best sentences, of two papers, that ``disagree``; none for lists and the like."""
+    """Two of the best sentences, of two papers, that ``disagree``; none for lists and the like.
+
+    Each paper must hold all names of the question: what others say is of something else.
+    """
     if question.kind in SEVERAL or not evidence:
         return ()
-    near = [item for item in evidence if item.score >= evidence[0].score * _NEAR_THE_BEST]
+    near = [
+        item
+        for item in evidence
+        if item.score >= evidence[0].score * _NEAR_THE_BEST
+        and names_held(question, [f"{item.paper.title} {item.paper.abstract}"]) == 1.0
+    ]
     pairs = combinations(near[:_RIVALS_AMONG], 2)
     return next(((a, b) for a, b in pairs if a.paper.id != b.paper.id and disagree(a, b)), ())
 

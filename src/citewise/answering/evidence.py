@@ -303,7 +303,7 @@ def plainest(question: Question, hits: Sequence[Hit], library: Library) -> list[
     ]
 
 
-def _names_held(question: Question, texts: Sequence[str]) -> float:
+def names_held(question: Question, texts: Sequence[str]) -> float:
     """Share of the question's names that the papers hold, 1 when it has none.
 
     One paper must hold them all, unless the question is about several.
@@ -583,7 +583,7 @@ def select_evidence(
         covered=best_covered,
         covered_by_paper=max(covered.values(), default=0.0),
         unknown=terms.unknown_weight,
-        names=_names_held(question, texts),
+        names=names_held(question, texts),
         wanted=_wanted_found(question, texts, library),
         specific=terms.specific,
         answered=0.0,

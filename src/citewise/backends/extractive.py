@@ -348,6 +348,7 @@ def _most_papers(task: WritingTask) -> int:
 
 def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evidence]]:
     """The papers that share the name a question uses, if nothing else in it tells them apart."""
+    holding = [group[0].paper.id for group in ranked if _holds_names(group[0].paper, question)]
     for name in re.findall(
         r"(?<!\w)[A-Za-z][\w-]*[A-Z0-9][\w-]*|(?<!^)(?<!\w)[A-Z][\w-]+", question
     ):
@@ -356,9 +357,18 @@ def _namesakes(ranked: Sequence[list[Evidence]], question: str) -> list[list[Evi
         sharing = [group for group in ranked if start.match(group[0].paper.title)]
         # Case tells Medusa from MEDUSA.
         sharing = [g for g in sharing if g[0].paper.title.startswith(name)] or sharing
+        if holding and any(group[0].paper.id not in holding for group in sharing):
+            continue
         if len(sharing) > 1 and sharing[1][0].score >= sharing[0][0].score * _NAMESAKE_NEAR:
             return sharing
     return []
+
+
+def _holds_names(paper: Paper, question: str) -> bool:
+    """Whether a paper has two names of a question or more, and all that it has."""
+    named = set(_NAME_LIKE.findall(question))
+    text = f"{paper.title} {paper.abstract}"
+    return len(named) > 1 and all(_place(name, text, exact=False) >= 0 for name in named)
 
 
 def _told_apart(
