@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ def served(
 def titles(room: Room) -> list[str]:
     found: list[str] = room.page.locator(".cw-row-title").all_inner_texts()
     return found
+
+
+def at_work(name: str) -> bool:
+    return any(thread.name == name for thread in threading.enumerate())
 
 
 def wait_for_titles(room: Room, count: int) -> None:
@@ -253,7 +258,12 @@ def test_papers_are_added_read_chosen_exported_and_removed(
         "document.querySelector('.cw-lib-facts').textContent.startsWith('24 papers')", timeout=WAIT
     )
     assert len(library) == 24
-    assert not set(wanted) & set(titles(room))
+    page.wait_for_function(
+        "wanted => ![...document.querySelectorAll('.cw-row-title')]"
+        ".some((row) => wanted.includes(row.textContent))",
+        arg=wanted,
+        timeout=WAIT,
+    )
 
     # handed to the chat, which says what is in force
     last = titles(room)[-1]
@@ -265,6 +275,44 @@ def test_papers_are_added_read_chosen_exported_and_removed(
     )
     page.click(".cw-reading [data-cw-do=only]")
     page.wait_for_selector(f"#cw-composer >> text=only {last}", timeout=WAIT)
+
+
+def test_a_report_comes_though_an_answer_from_before_overtook_it(
+    open_room: Any, served: tuple[str, Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, library = served
+    room: Room = open_room(f"{url}/#library", opens_with=".cw-row")
+    page = room.page
+    count = len(library)
+    looked, seen, added = threading.Event(), threading.Event(), threading.Event()
+
+    def held(name: str, until: threading.Event, told: threading.Event | None = None) -> None:
+        whole: Callable[..., Any] = getattr(Library, name)
+
+        def slow(*given: Any, **named: Any) -> Any:
+            if told is not None:
+                told.set()
+            assert until.wait(WAIT / 1000)
+            return whole(*given, **named)
+
+        monkeypatch.setattr(Library, name, slow)
+
+    # the page asks what goes on, and is still being told while files come in and are read
+    held("timeline", added, told=looked)
+    held("add", seen)
+    page.evaluate("citewiseWires.library('act', { do: 'watch' })")
+    assert looked.wait(WAIT / 1000)
+    dropped = tmp_path / "late.jsonl"
+    dropped.write_text(line(97), "utf-8")
+    page.set_input_files("#cw-files", str(dropped))
+    room.sees(".cw-job.cw-going")
+    seen.set()
+    while len(library) == count or library.waiting() or at_work("citewise-adding"):
+        page.wait_for_timeout(50)
+    added.set()
+    assert "1 added" in room.sees(".cw-job.cw-done").inner_text()
+    page.click("[data-cw-do=dismiss]")
+    page.wait_for_selector(".cw-job", state="detached", timeout=WAIT)
 
 
 def test_papers_that_come_in_are_counted_in_every_room(

@@ -451,7 +451,8 @@ def job_html(job: Job, *, waiting: int = 0) -> str:
     if job.going:
         said = "waiting" if job.state == "waiting" else plural(job.done, "record") + " read"
         return clean(
-            '<section class="cw-job cw-going" aria-busy="true"><p class="cw-job-line">'
+            f'<section class="cw-job cw-going" data-cw-number="{job.number}" aria-busy="true">'
+            '<p class="cw-job-line">'
             f'<strong>Adding {text(names)}</strong><span role="status">{said}</span>{stop}</p>'
             '<progress aria-label="Reading"></progress></section>'
         )
@@ -468,7 +469,10 @@ def job_html(job: Job, *, waiting: int = 0) -> str:
         parts.append(
             f"<p>{plural(waiting, 'paper')} still to embed; until then found by words alone.</p>"
         )
-    return clean(f'<section class="cw-job cw-{job.state}">{"".join(parts)}</section>')
+    return clean(
+        f'<section class="cw-job cw-{job.state}" data-cw-number="{job.number}">'
+        f"{''.join(parts)}</section>"
+    )
 
 
 def _counts(report: IngestReport) -> str:

@@ -166,13 +166,25 @@
     const end = () => {
       let said = {};
       try { said = JSON.parse(request.responseText); } catch { /* no JSON: said below */ }
-      if (request.status === 200) resolve(null);
-      else resolve(said.error || said.detail || "The server could not be reached.");
+      if (request.status === 200) resolve(said);
+      else resolve({ fault: said.error || said.detail || "The server could not be reached." });
     };
     request.onload = end;
     request.onerror = end;
     request.send(body || null);
   });
+  // Answers of the server may overtake each other, and one from before the files came in may take
+  // their report away again: it is asked for until it has been seen.
+  let awaited = 0;
+  let again = null;
+  const watch = () => {
+    clearTimeout(again);
+    act("watch");
+    again = setTimeout(() => {
+      const job = $(`#cw-lib-job .cw-job[data-cw-number="${awaited}"]`);
+      if (!job || job.classList.contains("cw-going")) watch();
+    }, 5000);
+  };
   let sending = false;
   const sendFiles = async (files) => {
     const adder = $(".cw-adder");
@@ -191,18 +203,21 @@
       .map((byte) => byte.toString(16).padStart(2, "0")).join("");
     const total = files.reduce((sum, file) => sum + file.size, 0) || 1;
     let sent = 0;
-    let fault = null;
+    let said = {};
     for (const file of files) {
-      fault = await post(`papers/upload?lot=${lot}&name=${encodeURIComponent(file.name)}`, file,
+      said = await post(`papers/upload?lot=${lot}&name=${encodeURIComponent(file.name)}`, file,
         (loaded) => say(`Sending ${file.name}: ${Math.floor(100 * (sent + loaded) / total)} %`));
-      if (fault) break;
+      if (said.fault) break;
       sent += file.size;
     }
-    fault = fault || await post(`papers/begin?lot=${lot}`);
+    if (!said.fault) said = await post(`papers/begin?lot=${lot}`);
     sending = false;
     adder.classList.remove("cw-busy-adder");
-    say(fault || "", Boolean(fault));
-    if (!fault) act("watch");
+    say(said.fault || "", Boolean(said.fault));
+    if (said.job) {
+      awaited = said.job;
+      watch();
+    }
   };
 
   // ---- evaluate
@@ -271,7 +286,7 @@
     },
     clear: () => { view = fresh(); look({}); fillForm(); },
     stop: () => act("stop"),
-    dismiss: () => act("dismiss"),
+    dismiss: () => { clearTimeout(again); act("dismiss"); },
     "eval-start": (at) => {
       const fields = at.closest("form").elements;
       evaluate("start", { set: fields.set.value, limit: fields.limit.value,
