@@ -158,6 +158,12 @@ def test_that_the_loser_is_named_first_is_no_contradiction(question: str) -> Non
     assert lead(question, CONTEST) is None
 
 
+def test_a_name_that_holds_another_name_is_not_that_one() -> None:
+    paper = Paper("p", "Rows of boats", "QR-Skiff exceeds the full rig on every course.")
+    assert lead("Why is Skiff worse than the full rig?", paper) is None
+    assert lead("Why is QR-Skiff worse than the full rig?", paper) == OPPOSITE
+
+
 def test_what_is_said_of_the_winner_denies_nothing_of_another() -> None:
     paper = Paper("a", "KelpY Revisited", "Our TideX outperforms caches on long texts.")
     assert lead("Why does KelpY underperform on long texts?", paper) is None

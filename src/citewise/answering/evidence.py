@@ -17,6 +17,7 @@ from citewise.answering.spelling import in_vocabulary
 from citewise.backends.conditions import Condition
 from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, says_where, standing_alone
+from citewise.backends.facets import facet_asked
 from citewise.backends.figures import counted
 from citewise.backends.parts import Part, parts_of, unlabelled
 from citewise.grounding.abstention import RULE, Features
@@ -97,6 +98,9 @@ _AIM = re.compile(
     r"(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal)\w*)",
     re.IGNORECASE,
 )
+
+FACET_PENALTY = 0.3
+"""For a sentence that does not say what is asked of a matter (its drawbacks, its uses ...)."""
 
 _FIGURE = re.compile(r"\d")
 _RESULT = re.compile(
@@ -515,7 +519,8 @@ def select_evidence(
     if question.kind is QuestionKind.COMPARISON:
         most, most_per_paper = 2 * most, _WHOLE_ABSTRACT
     matter = matter_of(question)
-    terms = _question_terms(matter, library)
+    facet = facet_asked(question.standalone)
+    terms = _question_terms(facet.matter(matter) if facet else matter, library)
     if not hits:
         nothing = Features(0.0, 0.0, 0.0, 0.0, terms.unknown_weight, 0.0, 0.0, 0.0, 0.0)
         return Selection((), nothing, terms.unknown)
@@ -532,7 +537,7 @@ def select_evidence(
     of_the_study = _ASKS_OF_THE_STUDY.search(question.standalone) is not None
     # A number that is asked for is as often one of the methods.
     by_part = several or not (of_the_study or question.kind is QuestionKind.NUMBER)
-    for_findings = not (several or of_the_study)
+    for_findings = facet is not None or not (several or of_the_study)
     for one in seen:
         texts = [span.text for span in one.spans]
         own_work = own_work_starts(texts)
@@ -546,12 +551,16 @@ def select_evidence(
                 + WORDS_WEIGHT * (own_share * own + (1 - own_share) * shared)
                 + PAPER_WEIGHT * worth[one.hit.paper.id]
             )
-            score += _form_bonus(span.text, question)
             part = parts[ordinal]
-            if by_part and part in PART_WORTH[several]:
-                score += PART_WORTH[several][part]
-            elif ordinal < own_work and part in (None, Part.SETTING_OUT):
-                score -= BACKGROUND_PENALTY[several]
+            if facet is not None:
+                # What a matter lacks stands as often before the abstract comes to its own work.
+                score -= 0.0 if facet.said_in(span.text) else FACET_PENALTY
+            else:
+                score += _form_bonus(span.text, question)
+                if by_part and part in PART_WORTH[several]:
+                    score += PART_WORTH[several][part]
+                elif ordinal < own_work and part in (None, Part.SETTING_OUT):
+                    score -= BACKGROUND_PENALTY[several]
             if says_where(span.text):
                 score -= KIND_BONUS
             if for_findings and (_AIM.search(unlabelled(span.text)) or is_hollow(span.text)):

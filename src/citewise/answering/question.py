@@ -30,6 +30,7 @@ from citewise.answering.talk import (
 )
 from citewise.answering.wishes import only, pointed_at, wished_papers
 from citewise.backends.conditions import OfSort, condition_of
+from citewise.backends.facets import facet_asked
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
 from citewise.types import Filters, Message, Paper, Question, QuestionKind, short_name
@@ -146,6 +147,9 @@ def _kind_here(text: str, library: Library) -> QuestionKind:
     bare = "?" not in text and len(text.split()) <= _LONGEST_TOPIC and not _ASKS.search(text)
     topic = bare and by_rule(text) is QuestionKind.FACT
     kind = QuestionKind.OVERVIEW if topic else kind_of(text)
+    facet = facet_asked(text)
+    if kind is QuestionKind.FACT and facet is not None and facet.wants_several(text):
+        kind = QuestionKind.OVERVIEW
     condition = condition_of(text)
     if condition is not None and kind not in WIDE:
         # 'Is there a survey of X?' wants the surveys, 'methods other than X' compares nothing.

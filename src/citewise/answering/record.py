@@ -121,6 +121,9 @@ def _named(question: Question, paper: Paper) -> str | None:
     """The question with ``@`` for the paper that it names or leans on; None where it does not."""
     asked = " ".join(question.standalone.split()).strip(" ?.!")
     for name in (paper.heading, short_name(paper.heading)):
+        # Most papers are not named: a pattern for each would cost more than all the rest.
+        if name.casefold() not in asked.casefold():
+            continue
         named = re.sub(
             rf"[\"'“‘]?(?<!\w){re.escape(name)}(?!\w)[\"'”’]?(?!s\b)",
             "@",

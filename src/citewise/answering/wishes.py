@@ -193,5 +193,7 @@ def asks_what_it_says(question: Question, hits: Sequence[Hit]) -> bool:
     left = question.standalone
     for paper in (hit.paper for hit in hits):
         for name in dict.fromkeys((paper.heading, short_name(paper.heading))):
+            if name.casefold() not in left.casefold():
+                continue
             left = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", left, flags=re.IGNORECASE)
     return left != question.standalone and _ANYTHING.fullmatch(left) is not None

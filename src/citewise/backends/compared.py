@@ -114,7 +114,7 @@ def is_of_winning(word: str) -> bool:
 
 def _comparisons(sentence: SentenceText, *, asked: bool) -> Iterator[Comparison]:
     """All comparisons of a sentence; ``asked``: it is a claim, whose sides are bare names."""
-    tokens = sentence.tokens
+    tokens = _with_whole_names(sentence.tokens)
     for at in range(len(tokens)):
         ranked = _rank(tokens, at)
         if ranked is None or (not asked and _is_unsure(tokens, at)):
@@ -140,6 +140,24 @@ def _comparisons(sentence: SentenceText, *, asked: bool) -> Iterator[Comparison]
         sides = frozenset(one), frozenset(other)
         more, less = sides if sign > 0 else (sides[1], sides[0])
         yield Comparison(scale, more, less, things, rest, denied)
+
+
+def _with_whole_names(tokens: Sequence[Token]) -> list[Token]:
+    """The tokens, a name of several parts ('QR-LoRA') as one: it is not what a part of it is."""
+    whole: list[Token] = []
+    for token in tokens:
+        before = whole[-1] if whole else None
+        name = before and token.gap == "-" and _is_name(before.text) and _is_name(token.text)
+        if before is not None and name:
+            text = f"{before.text}-{token.text}"
+            whole[-1] = before._replace(text=text, lower=text.lower(), tail=token.tail)
+        else:
+            whole.append(token)
+    return whole
+
+
+def _is_name(word: str) -> bool:
+    return not word.islower()
 
 
 def _is_unsure(tokens: Sequence[Token], at: int) -> bool:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from citewise.grounding.overlap import stem
 
 
+@lru_cache(maxsize=256)
 def _any_case(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from citewise.backends.base import Length, WritingTask
 from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
+from citewise.backends.facets import facet_asked
 from citewise.backends.figures import figure_for, in_bold, measure_missing
 from citewise.backends.parts import unlabelled
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
@@ -229,6 +230,8 @@ _SECTIONS = (
 """What an overview's papers are grouped by: a heading, what shows it, and whether the title must
 show it (any paper has experiments on benchmarks). The rest are findings."""
 _FINDINGS = "Findings"
+_FEWEST_THAT_SAY = 2
+"""Papers that say what is asked of a matter from which those that do not are left out."""
 _FEWEST_TO_GROUP = 4
 """Papers from which an overview is grouped, if they are not all of one sort."""
 DIFFERENT_FIGURES = "Two papers give different figures for what may be the same thing:"
@@ -311,6 +314,9 @@ def _chosen(task: WritingTask) -> _Chosen:
         kept = told_of([group[0].belongs for group in ranked], kind)
         told = [group for group, keep in zip(ranked, kept, strict=True) if keep]
         told = told or [max(ranked, key=lambda group: group[0].belongs)]
+        if facet := facet_asked(task.question.standalone):
+            saying = [group for group in told if facet.said_in(group[0].span.text)]
+            told = saying if len(saying) >= _FEWEST_THAT_SAY else told
         wider = [group for group in ranked if group[0].belongs >= BARELY]
         return _Chosen(told[: _most_papers(task)], wider)
     compared = kind is QuestionKind.COMPARISON
@@ -600,15 +606,16 @@ class ExtractiveBackend:
             yield f"{NONE_SQUARELY}\n\n"
         short = task.length is Length.SHORT
         sentences = _most_sentences(task)
+        facet = facet_asked(task.question.standalone)
         table = not short and _wants_table(task.question.standalone, groups)
         if kind is QuestionKind.COMPARISON and table:
             yield from self._table(groups)
         elif condition is not None:
             yield from self._list_holding(chosen, condition, _most_papers(task), sentences)
-        elif kind is QuestionKind.OVERVIEW and len(groups) > 1:
+        elif kind is QuestionKind.OVERVIEW and len(groups) > 1 and facet is None:
             few = len(groups) <= _FEW_PAPERS and not short
             yield from self._overview(groups, sentences + few)
-        elif kind is QuestionKind.LIST and len(groups) > 1:
+        elif kind in _ANY_NUMBER and len(groups) > 1:
             yield from self._listed(groups, sentences)
         else:
             asked = task.question.standalone if kind in _FIGURES else None
