@@ -146,6 +146,10 @@ def test_what_a_paper_concludes_comes_first_unless_its_doing_is_asked_for(
         "How green tea acts on the sleep of nurses needs to be studied.",
         "To understand how green tea acts on the sleep of nurses, we asked 40 nurses.",
         "The trial of green tea and the sleep of nurses is registered with Trials, number 12.",
+        "This study examines green tea and the sleep of nurses.",
+        "In a trial, 40 nurses tested whether their sleep improves on green tea.",
+        "It is unclear whether green tea improves the sleep of nurses.",
+        "Our findings may contribute to the sleep of nurses.",
     ],
 )
 def test_a_sentence_that_tells_no_finding_does_not_come_first(empty: str, tmp_path: Path) -> None:
@@ -154,6 +158,56 @@ def test_a_sentence_that_tells_no_finding_does_not_come_first(empty: str, tmp_pa
         library.add([Paper("a", "Tea and nurses", f"{told} {empty}")])
         found = select(library, "Does green tea improve the sleep of nurses?").evidence
     assert found[0].span.text == told
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "other"),
+    [
+        (
+            "How does Lantern shorten the decoding of long texts?",
+            "Decoding of texts is shortened by keeping every second key.",
+            "Experiments show that Lantern shortens the decoding of long texts by 40%.",
+        ),
+        (
+            "Why does Lantern lose accuracy on long texts?",
+            "Its accuracy falls because keys of long texts are dropped.",
+            "We measure the accuracy that Lantern can lose on long texts.",
+        ),
+        (
+            "What causes the loss of accuracy on long texts?",
+            "The loss on long texts stems from dropped keys.",
+            "We measure the loss of accuracy on long texts.",
+        ),
+        (
+            "Is Lantern faster than Beacon at decoding long texts?",
+            "It decodes texts 3 times as fast as Beacon, or 2 times compared with Buoy.",
+            "Lantern is fast at decoding long texts.",
+        ),
+        (
+            "Which is faster at decoding long texts, Lantern or Beacon?",
+            "It decodes texts 3 times as fast as Beacon.",
+            "Lantern is fast at decoding long texts.",
+        ),
+    ],
+)
+def test_the_sentence_worded_as_an_answer_comes_first(
+    asked: str, told: str, other: str, tmp_path: Path
+) -> None:
+    with Library.open(tmp_path / "library") as library:
+        library.add(
+            [Paper("a", "Lantern", f"{other} {told}"), Paper("b", "Coffee", "It is black.")]
+        )
+        found = select(library, asked).evidence
+    assert found[0].span.text == told
+
+
+def test_a_cause_is_told_though_it_is_part_of_the_problem(tmp_path: Path) -> None:
+    cause = "Decoding of long texts slows down because keys pile up in memory."
+    own = "We measure how the decoding of long texts slows down."
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper("a", "Lantern", f"{cause} {own}")])
+        found = select(library, "Why does the decoding of long texts slow down?").evidence
+    assert found[0].span.text == cause
 
 
 def test_words_that_no_paper_has_are_known(sample_library: Library) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from citewise.answering.kinds import SEVERAL, WIDE
 from citewise.answering.question import matter_of
 from citewise.answering.spelling import in_vocabulary
+from citewise.answering.wording import asks_why, wording_of
 from citewise.backends.conditions import Condition
 from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, says_where, standing_alone
@@ -47,6 +48,10 @@ together. Where one does, its name says nothing of which of its sentences does: 
 
 KIND_BONUS = 0.08
 """For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
+
+WORDING_BONUS = 0.12
+"""For a sentence whose wording is that of an answer: a cause, a means, both sides compared. By it
+the sentences of a paper are ordered, not the papers."""
 
 DEFINITION_BONUS = 0.4
 """More, for a sentence that says 'X is ...' when it is asked what X is; less if it does so less
@@ -83,7 +88,7 @@ _ASKS_OF_THE_STUDY = re.compile(
 )
 """A question for how a study was done or why: of its parts, any may tell."""
 
-AIM_PENALTY = 0.15
+AIM_PENALTY = 0.2
 """For a sentence that says what was to be found out, or hoped for, where it is asked what is so."""
 
 _AIM = re.compile(
@@ -93,8 +98,13 @@ _AIM = re.compile(
     r"(?!.*(?:%|\b(?:not|met|reached|similar|differ|significant|lower|higher|reduced)))"
     r"|^(?:the )?baseline characteristics\b|\bis registered (?:with|at|as|in)\b"
     r"|\b(?:objective|aim|purpose|goal)s? of (?:this|the present|our) (?:study|paper|work|review)\b"
-    r"|\bwe (?:\w+ )?(?:sought|aim(?:ed)?|hypothesi[sz]ed?|ask(?:ed)?|stud(?:y|ied)|investigated?"
-    r"|examined?|explored?) (?:to|that|whether|if|how|the)\b"
+    r"|\b(?:unclear|unknown|not (?:clear|known)|debated) (?:\w+ )?(?:whether|if|how|why)\b"
+    r"|(?:\bwe (?:\w+ )?(?:sought|aim(?:ed)?|hypothesi[sz]ed?|ask(?:ed)?|stud(?:y|ied)"
+    r"|investigated?|examined?|explored?) (?:to|that|whether|if|how|the)\b"
+    r"|\b(?:this|the present|our) (?:study|paper|work|article|review) (?:\w+ )?"
+    r"(?:sought|seeks|aims|aimed|asks|(?:examin|investigat|explor|assess|evaluat)e[sd])\b"
+    r"|\b(?:questions? (?:of|is|was|remains?)|(?:test|ask|assess)(?:s|ed|es|ing)?"
+    r"|(?:determin|examin|investigat|explor|evaluat)(?:e[sd]?|ing)) (?:whether|if)\b)"
     r"(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal)\w*)",
     re.IGNORECASE,
 )
@@ -259,6 +269,13 @@ def _spread(scores: Sequence[float]) -> list[float]:
         LEAST_PAPER_SCORE + (1 - LEAST_PAPER_SCORE) * (score - low) / (high - low)
         for score in scores
     ]
+
+
+def _rearranged(scores: Sequence[float], gains: Sequence[float]) -> list[float]:
+    """The same scores, given to a paper's sentences in the order that they have with the gains."""
+    order = sorted(range(len(scores)), key=lambda at: (-scores[at] - gains[at], at))
+    given = dict(zip(order, sorted(scores, reverse=True), strict=True))
+    return [given[at] for at in range(len(scores))]
 
 
 def own_work_starts(sentences: Sequence[str]) -> int:
@@ -538,11 +555,15 @@ def select_evidence(
     # A number that is asked for is as often one of the methods.
     by_part = several or not (of_the_study or question.kind is QuestionKind.NUMBER)
     for_findings = facet is not None or not (several or of_the_study)
+    # A cause is often part of the problem that a paper sets out from.
+    of_a_cause = asks_why(question.standalone)
+    fits = wording_of(question)
     for one in seen:
         texts = [span.text for span in one.spans]
         own_work = own_work_starts(texts)
         # A list tells what a part begins with; behind it come the details.
         parts = [parts_of([text])[0] for text in texts] if several else parts_of(texts)
+        scores: list[float] = []
         for ordinal, span in enumerate(one.spans):
             own = terms.covered(one.terms[ordinal])
             shared = terms.covered(one.terms[ordinal] | one.title_terms)
@@ -559,14 +580,17 @@ def select_evidence(
                 score += _form_bonus(span.text, question)
                 if by_part and part in PART_WORTH[several]:
                     score += PART_WORTH[several][part]
-                elif ordinal < own_work and part in (None, Part.SETTING_OUT):
+                elif ordinal < own_work and part in (None, Part.SETTING_OUT) and not of_a_cause:
                     score -= BACKGROUND_PENALTY[several]
             if says_where(span.text):
                 score -= KIND_BONUS
             if for_findings and (_AIM.search(unlabelled(span.text)) or is_hollow(span.text)):
                 score -= AIM_PENALTY
-            scored.append((score, one.hit, ordinal, span))
+            scores.append(score)
             best_covered = max(best_covered, shared)
+        gains = [WORDING_BONUS * fits(text, one.hit.paper.title) for text in texts]
+        told = zip(_rearranged(scores, gains), one.spans, strict=True)
+        scored += [(score, one.hit, ordinal, span) for ordinal, (score, span) in enumerate(told)]
     scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
     chosen: dict[tuple[str, int], _Scored] = {}
     taken: dict[str, int] = {}

@@ -63,6 +63,10 @@ _PLACES = frozenset("on across at by".split())
 _ENDS_CLAUSE = re.compile(r"[,;:]")
 _DOING = re.compile(r"(?!including)[a-z]{3,}ing")
 _BREAKS = re.compile(r"[;:]")
+_CHOICE = re.compile(
+    r"(?:^|.*[,:]\s)(?P<one>[^,:?]+?)\s(?:or|versus|vs\.?)\s(?P<other>[^,:?]+)", re.IGNORECASE
+)
+"""'Which is faster, A or B?'"""
 _TO_THAN = 8
 _AFTER = 12
 """Words behind 'than' among which a side is looked for."""
@@ -105,6 +109,21 @@ def stance(asked: Comparison, text: str) -> bool | None:
             if same != turned and (same or not said.denied):
                 return same and not said.denied
     return None
+
+
+def sides_of(question: str) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The stems of the two things that a question compares, if it names two."""
+    if one := compared(question):
+        sides = one.more, one.less
+    elif (choice := _CHOICE.match(question)) and any(word in _RANKS for word in _words(question)):
+        sides = frozenset(_words(choice["one"])), frozenset(_words(choice["other"]))
+    else:
+        return None
+    first, second = (
+        frozenset(stem(word) for word in _bare([word for word in side if word not in _RANKS]))
+        for side in sides
+    )
+    return (first, second) if first - second and second - first else None
 
 
 def is_of_winning(word: str) -> bool:
@@ -230,6 +249,10 @@ def _behind(tokens: Sequence[Token], first: int) -> list[str]:
             ends = len(found)
         found.append(token.lower)
     return found
+
+
+def _words(text: str) -> list[str]:
+    return [token.lower for sentence in read(text) for token in sentence.tokens]
 
 
 def _is_content(word: str) -> bool:

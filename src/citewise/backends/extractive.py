@@ -193,6 +193,8 @@ _HOLLOW = re.compile(
     r"\bwe hope\b|\bpav(?:e|es|ing) the way\b"
     r"|\b(?:great|significant|strong) (?:potential|promise)\b"
     r"|\b(?:valuable|useful) insights?\b|\bfuture (?:research|works?|studies)\b|\bsheds? light\b"
+    r"|\b(?:findings|results|work|study|insights) (?:will|may|might|could) (?:\w+ )?"
+    r"(?:help|aid|contribute|promote)\b"
     r"|\bset(?:s|ting)? the stage\b|\bopens? (?:up )?new\b"
     r"|^[^,;:]{0,60}\b(?:further|future|additional|more|larger?) (?:[\w-]+ ){0,3}?"
     r"(?:research|stud(?:y|ies)|trials?|work|investigations?|data)\b"
