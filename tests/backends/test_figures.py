@@ -105,6 +105,31 @@ from citewise.backends.figures import figure_for, in_bold
             "12 billion",
         ),
         ("How often did they fall?", "Falls occurred in 17% of 40 men.", "17%"),
+        # Of the thing in whose clause it stands.
+        (
+            "How often do patients have headache?",
+            "Fever was seen in 61% of patients, headache in 34% and cough in 20%.",
+            "34%",
+        ),
+        ("What is its accuracy on Elm-2?", "95% accuracy on Elm-1 but only 47% on Elm-2", "47%"),
+        ("What AUC is reached on videos?", "(AUC: 0.80 on frames; 0.81 on videos)", "0.81"),
+        ("How much of mortality is due to heat?", "deaths by cold (7%) and by heat (1%)", "1%"),
+        (
+            "What share of the adults was identified?",
+            "it identified 66% of the children <15 years of age but only 23% of the adults",
+            "23%",
+        ),
+        ("What is the rate of hacks without it?", "Without it, the rate of hacks is 88%.", "88%"),
+        # A limit is not how much there is.
+        (
+            "What is the rate ratio of events for use of the drug?",
+            "In users of the drug, the adjusted RR was 0.77 (95% CI, 0.63-0.94).",
+            "0.77",
+        ),
+        ("How often was the artery narrow?", "An artery narrowed by > 50% in 12%.", "12%"),
+        # By its rate.
+        ("How many frames per second does it run?", "a 150-frame film at 47 fps", "47 fps"),
+        ("How many FPS does it reach?", "3 frames at 47 frames per second", "47 frames per second"),
         (
             "How much does activity increase?",
             "an increase of activity (2- to 11-fold)",
@@ -146,6 +171,8 @@ def test_the_figure_asked_for_is_found(question: str, text: str, figure: str) ->
         ("How much cheaper is it than Elm?", "It comes close to Elm Pro 3.1."),
         ("How many patients got the drug?", "The drug was given in Group 2 patients."),
         ("How often does it fail?", "It covers 28 projects."),
+        # Of what has the thing.
+        ("What accuracy is reached without oil?", "98% accuracy with oil, beating water alone"),
     ],
 )
 def test_what_answers_nothing_is_no_figure(question: str, text: str) -> None:

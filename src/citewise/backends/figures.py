@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from citewise.backends.gains import FACTOR, asks_for_gain, gains_among, is_ratio
 from citewise.backends.measure import Measure, measure_named, own_clause, said_beside
 from citewise.grounding.locks import opposite
+from citewise.grounding.overlap import stem
 
 _UNIT = (
     r"(?:\s?\\?%|\s?\$?\\times\$?|\s?×|\s?times\b|[xX]\b|[kKMBT]\b"
     r"|\s?%?pp?\b|\s?-?fold\b"
-    r"|[\s-]?(?:percent(?:age points?)?|points?|fps|FPS|[GMKT]i?B|[mnuµ]?s\b|secs?|seconds?"
-    r"|minutes?|hours?|days?|weeks?|months?|years?|bits?|billion|million|thousand|trillion|[GTP]FLOPs?"
+    r"|[\s-]?(?:percent(?:age points?)?|points?|fps|FPS|frames per second|[GMKT]i?B|[mnuµ]?s\b"
+    r"|secs?|seconds?|minutes?|hours?|days?|weeks?|months?|years?|bits?|billion|million|thousand|trillion|[GTP]FLOPs?"
     r"|Petaflops|[mk]?[WJ]|GPU hours|[ckmnµμ]?m|[kmµμ]?g(?:/\w+)?|dB|[kMG]?Hz)\b)?"
 )
 _MARK = r"(?:[.,·]|\{,\}|\\,)"
@@ -36,13 +38,15 @@ _DIGITS = re.compile(rf"\d+(?:{_MARK}\d+)*")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 
 _TIME = r"(?<![A-Za-z])[mnuµ]?s$|second|minute|hour|day|week|month|year"
+_FRAME_RATE = r"\bfps\b|frames? per"
 _SPEED = r"speed|fast|slow|accelerat|throughput|latency"
 _CUES = (
-    (r"percent|share|fraction|accura|\brate\b|reduc|\bsav|\bcut|shrink|lower|drop",
+    (r"percent|share|how much of|fraction|accura|\brate\b|reduc|\bsav|\bcut|shrink|lower|drop",
      r"%|percent|points?$", True, r"accura|reduc|decreas|sav|fewer|less|share|rate"),
     (r"speed-?up|faster|quicker|how many times|what factor|accelerat|slower", FACTOR, False,
      _SPEED),
-    (r"\bfps\b|frames? per|how fast", rf"fps|FPS|{FACTOR}|{_TIME}", True, _SPEED),
+    (_FRAME_RATE, r"fps|FPS|frames per second", True, _SPEED),
+    (r"how fast", rf"fps|FPS|{FACTOR}|{_TIME}", True, _SPEED),
     (r"throughput", rf"{FACTOR}|%|fps|FPS", True, _SPEED),
     (r"memory|vram|footprint|how much (?:storage|space)", rf"[GMKT]i?B$|%|percent|{FACTOR}", False,
      r"memory|vram|footprint|storage|cache"),
@@ -75,6 +79,9 @@ _EMPTY = frozenset(
     "how many much what which does did was were are the and for with from than that this can has"
     " have could into compared".split()
 )
+_WITH_DIGIT = re.compile(r"(?<![\w-])(?=[\w-]*\d)[A-Za-z][\w-]*")
+_WHOM = frozenset(map(stem, "patients participants subjects people persons individuals".split()))
+"""Of whom all figures of a sentence are."""
 _NAME = re.compile(r"(?<!\w)[A-Za-z][\w.-]*[A-Z\d][\w-]*|(?<=\s)[A-Z][\w-]+")
 _NEAR = 60
 """Characters on each side of a figure in which the question's words count."""
@@ -86,6 +93,7 @@ _ASIDES = tuple(
         (
             r"confiden|interval|range",
             r"\b\d\d(?:\.\d)?\s?\\?%\s?(?:CI|CrI|CredI|confidence|credible)\b"
+            rf"(?:(?: intervals?)?[\s:,=(\[]*{_INTERVAL})?"
             rf"|(?:\bCI\b|(?:confidence|credible) \w+)[\s:,=(\[]*{_INTERVAL}"
             rf"|(?<=[\d%])\s?[(\[]{_INTERVAL}[)\]]",
         ),
@@ -103,9 +111,20 @@ _ASIDES = tuple(
 )
 """Words of a question, and figures that answer no other: limits, p values, gains in brackets, sizes
 of samples, and, for no question at all, the marks of a list."""
+_THRESHOLD = re.compile(r"(?:[<>≤≥]|&[lg]t;|\\[gl]eq?)[\s$=]*$")
+"""Before a figure that only says of which cases others are told ('stenosis > 50%')."""
+_WITHOUT = re.compile(r"\bwithout\b", re.IGNORECASE)
+_WITHOUT_IT = re.compile(
+    r"\b(?:without|no|not|non|nor|never|un(?!der|i)\w{4,}|(?:lack|absen|remov|ablat|drop|omit|exclud)\w*"
+    r"|only|alone|original|baselines?|vanilla|plain|controls?|placebo|negative|naive)\b|free\b",
+    re.IGNORECASE,
+)
+"""Says that a thing is not there: a figure beside none of these is of what has it."""
 _IN_NAME = re.compile(r"-(?!fold)[A-Za-z]|\([A-Z]")
 """After what is no figure: '4-OH', '25(OH)D'."""
-_JOINED = re.compile(r"[^;.]*(?:,|\b(?:and|or|vs\.?|versus|to|with))\s(?:from\s)?\+?")
+_JOINED = re.compile(
+    r"[^;.]*(?:,|\b(?:and|or|vs\.?|versus|to|with|but(?:\sonly)?))\s(?:from\s)?\+?|[^;.,]*;\s"
+)
 """What stands between two figures of one measure: '14% in women and 19% in men'."""
 _SAID_BY_ITS_UNIT = re.compile(
     r"\b(?:doses?|dosages?|costs?|prices?|weights?|heights?|sizes?|lengths?|durations?|times?|speed"
@@ -137,31 +156,25 @@ def figure_for(text: str, question: str) -> Figure | None:
 
     Markers such as ``[1]`` hold no figures.
     """
-    asked = {word.lower() for word in _WORD.findall(question)} - _EMPTY
-    given = set(_DIGITS.findall(question))
-    thing = _stem(counted(question))
-    sort = _sort_counted(question)
-    measure = None if thing else measure_named(question)
-    difference = not thing and asks_for_gain(question)
-    # 'At what sparsity is the speedup ...?' does not ask for the speedup.
-    asks = measure.name if measure and not difference else question
-    specific = asked - set(measure.core if measure else ())
-    cues = [cue for cue in _CUES if re.search(cue[0], asks, re.IGNORECASE)]
+    asks = _read(question)
+    asked, given, thing, measure = asks.words, asks.given, asks.thing, asks.measure
+    cues, difference = asks.cues, asks.difference
     bare_text = _without_asides(text, question)
-    names = "|".join(map(re.escape, _NAME.findall(question)))
-    at_name = re.compile(rf"(?<![\w-])(?:{names})\s?[(:,]?\s?$" if names else r"(?!)")
+    held = set(_DIGITS.findall(bare_text))
     best: Figure | None = None
     best_rank = (False, False, False, 0, 0, 0)
     last_said: str | None = None
-    last_unit = ""
+    last_unit = last_lead = ""
     last_gained = valued = False
     found_figures = [
         match
         for match in _FIGURE.finditer(bare_text)
         if not _is_version(_just_before(bare_text, match), match.group(), measure)
     ]
+    found_figures = [m for m in found_figures if not _is_threshold(bare_text, m)] or found_figures
     others = sum(not set(_DIGITS.findall(m.group())) <= given for m in found_figures)
-    gains = gains_among(bare_text, found_figures) if difference else set()
+    changes = gains_among(bare_text, found_figures) if difference or measure else set()
+    gains = changes if difference else set()
     for at, match in enumerate(found_figures):
         figure = match.group().rstrip()
         if set(_DIGITS.findall(figure)) <= given:
@@ -171,6 +184,10 @@ def figure_for(text: str, question: str) -> Figure | None:
         until = found_figures[at + 1].start() if at + 1 < len(found_figures) else len(bare_text)
         before = bare_text[max(since, match.start() - _NEAR) : match.start()]
         after = bare_text[match.end() : min(until, match.end() + _NEAR)]
+        if asks.without and not _WITHOUT_IT.search(
+            f"{bare_text[since : match.start()]} {own_clause('', after)}"
+        ):
+            continue
         follower = re.match(r"\s?([A-Za-z]{3,})", after)
         if follower and any(opposite(follower[1].lower(), word) for word in asked):
             # 'How much faster?' is not answered by '10x slower'.
@@ -186,16 +203,14 @@ def figure_for(text: str, question: str) -> Figure | None:
         said = (
             said_beside(measure, before, after, gained=gained, follows=follows) if measure else None
         )
-        if (
-            said is None
-            and unit == last_unit
-            and _JOINED.fullmatch(before)
-            and gained == last_gained
-        ):
+        same_sort = said is None and unit == last_unit and gained == last_gained
+        joined = same_sort and _JOINED.fullmatch(before) is not None
+        if joined:
             said = last_said
+        own_lead = last_lead if joined else before if said is None else said
         # 'The 6-month prevalence' is not of six months.
         beside = said is not None and (not unit.startswith("-") or unit.endswith("fold"))
-        last_said, last_unit, last_gained = said, unit, gained
+        last_said, last_unit, last_gained, last_lead = said, unit, gained, own_lead
         valued |= beside
         fits = any(re.search(fitting, figure) for _, fitting, _, _ in cues)
         of_sort = False
@@ -204,7 +219,7 @@ def figure_for(text: str, question: str) -> Figure | None:
             upto = re.split(r"\d|[.;,]\s", unit + after)[0]
             words = re.findall(r"[A-Za-z]+(?:-[A-Za-z]+)*", upto)
             fits = thing in [_stem(word) for word in words[:4]]
-            of_sort = sort is not None and sort.match(unit + after) is not None
+            of_sort = asks.sort is not None and asks.sort.match(unit + after) is not None
             if not fits and not of_sort and not _follows(thing, before):
                 continue
             fits |= of_sort
@@ -222,18 +237,26 @@ def figure_for(text: str, question: str) -> Figure | None:
         # 'With 8 GPUs': the figure beside that of the question.
         next_to = _DIGITS.findall(bare_text[match.end() : until + _NEAR])[:1]
         near += 3 * bool(given & set(next_to)) + _BESIDE_COUNTS * (
-            beside or bool(at_name.search(before))
+            beside or asks.at.search(before) is not None
         )
         # A percentage or a factor may be of anything.
-        fits = beside or (fits and (near > 0 or bool(thing)))
+        fits = beside or (fits and (near > 0 or bool(thing) or asks.rate))
         if difference:
             of_cues = fits or not cues or is_ratio(before)
             fits = gained and (beside or (measure is None and of_cues))
+        # 'At 14 mg/L' stands in the sentence that is asked for.
+        near += 2 * bool(given & held)
+        # A change of the measure is not what it is.
+        if match.start() in changes and not difference:
+            near -= _BESIDE_COUNTS
         found = Figure(match.start(), match.start() + len(figure), fits, near, others == 1)
-        clause = own_clause(before if said is None else said, after)
-        own = len(specific & {word.lower() for word in _WORD.findall(clause)})
-        rank = (fits, of_sort, beside, own * beside, near, own)
-        if (fits or near or gained) and (best is None or rank > best_rank):
+        clause = f"{own_clause(own_lead, after)} {own_clause(before, '') if joined else ''}"
+        about = asks.specific if beside else asks.specific | asks.core
+        own = len(about & _words(clause)) + any(
+            re.search(same, clause) for _, _, _, same in cues if not beside
+        )
+        rank = (fits, of_sort, beside, own * (fits or beside), near, own)
+        if (fits or near > 0 or gained) and (best is None or rank > best_rank):
             best, best_rank = found, rank
     if best and measure and not valued and gains == {best.start}:
         # 'A 49% decrease in the cases': the only change told is that of the measure.
@@ -242,15 +265,85 @@ def figure_for(text: str, question: str) -> Figure | None:
     return best
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a question for a number says of the figure that answers it."""
+
+    words: frozenset[str]
+    given: frozenset[str]
+    """Its own figures."""
+    thing: str
+    """What is counted, or nothing."""
+    rate: bool
+    """Whether it is for frames per second: then the unit alone says so."""
+    sort: re.Pattern[str] | None
+    measure: Measure | None
+    difference: bool
+    core: frozenset[str]
+    """The words of the thing or the measure, stemmed."""
+    specific: frozenset[str]
+    """Those that say of what it is, stemmed."""
+    cues: tuple[tuple[str, str, bool, str], ...]
+    at: re.Pattern[str]
+    """A name right before a figure, or a word before one in brackets."""
+    without: bool
+
+
+@lru_cache(maxsize=32)
+def _read(question: str) -> _Asked:
+    words = frozenset(word.lower() for word in _WORD.findall(question)) - _EMPTY
+    rate = re.search(_FRAME_RATE, question, re.IGNORECASE) is not None
+    thing = "" if rate else _stem(counted(question))
+    measure = None if thing else measure_named(question)
+    difference = not thing and asks_for_gain(question)
+    # 'At what sparsity is the speedup ...?' does not ask for the speedup.
+    asks = measure.name if measure and not difference else question
+    core = frozenset(map(stem, measure.core if measure else (thing,)))
+    names = "|".join(map(re.escape, _NAME.findall(question))) or "(?!)"
+    return _Asked(
+        words=words,
+        given=frozenset(_DIGITS.findall(question)),
+        thing=thing,
+        rate=rate,
+        sort=_sort_counted(question),
+        measure=measure,
+        difference=difference,
+        core=core,
+        specific=_words(question) - core - _WHOM,
+        cues=tuple(cue for cue in _CUES if re.search(cue[0], asks, re.IGNORECASE)),
+        at=re.compile(
+            rf"(?<![\w-])(?:(?:{names})\s?[(:,]?\s?|(?i:{'|'.join(words) or '(?!)'})\s\()$"
+        ),
+        without=_WITHOUT.search(question) is not None,
+    )
+
+
+def _words(text: str) -> frozenset[str]:
+    """The words of a text that say what it is about, stemmed, and its names with digits."""
+    words = frozenset(word.lower() for word in _WORD.findall(text)) - _EMPTY
+    names = {name.lower() for name in _WITH_DIGIT.findall(text)}
+    return frozenset(map(stem, words)) | names
+
+
 def _just_before(text: str, match: re.Match[str]) -> str:
     return text[max(0, match.start() - _NEAR) : match.start()]
+
+
+def _is_threshold(text: str, match: re.Match[str]) -> bool:
+    return _THRESHOLD.search(_just_before(text, match)) is not None
 
 
 def measure_missing(question: str, texts: Iterable[str]) -> str | None:
     """The measure that a question names if none of the texts gives a figure for it, else None."""
     measure = measure_named(question)
-    # 'What data is used, and how large is it?' wants another figure.
-    if measure is None or _SAID_BY_ITS_UNIT.search(measure.name) or _HOW.search(question):
+    # 'What data is used, and how large is it?' wants another figure; that a thing is not there,
+    # papers say in many ways.
+    if (
+        measure is None
+        or _WITHOUT.search(question)
+        or _SAID_BY_ITS_UNIT.search(measure.name)
+        or _HOW.search(question)
+    ):
         return None
     # Any share has the unit of a 'success rate'.
     first = _stem(measure.core[0]) if len(measure.core) > 1 else ""
@@ -272,6 +365,19 @@ def counted(question: str) -> str:
         return ""
     # 'How many test cases come with it?'
     return next((word for word in reversed(words) if word.endswith("s")), words[-1])
+
+
+def things_named(question: str) -> tuple[str, ...]:
+    """The names of a question by their capitals or digits, but for that of a measure or unit."""
+    measure = measure_named(question)
+    own = {counted(question).lower(), *(measure.name.lower().split() if measure else ())}
+    return tuple(
+        name
+        for name in _NAME.findall(question)
+        if re.search(r"\w[A-Z]|\d", name)
+        and name.lower() not in own
+        and not any(re.search(cue[0], name, re.IGNORECASE) for cue in _CUES)
+    )
 
 
 def _sort_counted(question: str) -> re.Pattern[str] | None:

@@ -15,8 +15,8 @@ _MEASURE = re.compile(
     # No sentence, but keywords.
     r"|^(?!.*\b(?:what|which|how|who|why|when|is|are|was|were|do|does|did)\b)(?:the )?)"
     rf"((?:{_ONE} ){{0,4}}?{_ONE})"
-    r"(?= (?:of|for|in|on|with|at|by|from|over|between|among|after|to|under|per|when|if|is|was|are"
-    r"|were|does|do|did|can|should|has|have|had|reached|reported|achieved|obtained|found)\b"
+    r"(?= (?:of|for|in|on|with|at|by|from|over|between|among|after|to|under|per|without|when|if|is"
+    r"|was|are|were|does|do|did|can|should|has|have|had|reached|reported|achieved|obtained|found)\b"
     # Behind it may stand what was asked before.
     r"|[?.,]*(?:$| \())",
     re.IGNORECASE,
@@ -130,12 +130,12 @@ def said_beside(
             break
         # 'A sensitivity and specificity of': of which is each?
         if not _SEVERAL.search(lead) or re.search(r"\b(?:is|was)\b", between):
-            return lead
+            return lead[-_LEAD:]
     found = measure.called.search(after)
     qualified = _OF_FIGURE if gained else _QUALIFIED
-    return before if found and qualified.fullmatch(after[: found.start()]) else None
+    return before[-_LEAD:] if found and qualified.fullmatch(after[: found.start()]) else None
 
 
 def own_clause(before: str, after: str) -> str:
     """What is said around a figure in its own part of the sentence."""
-    return f"{_BREAK.split(before[-_LEAD:])[-1]} {_BREAK.split(after, maxsplit=1)[0]}"
+    return f"{_BREAK.split(before)[-1]} {_BREAK.split(after, maxsplit=1)[0]}"
