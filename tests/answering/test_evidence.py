@@ -98,6 +98,23 @@ def test_a_second_count_close_behind_another_is_seen(tmp_path: Path) -> None:
     assert features.wanted == 1
 
 
+def test_a_unit_that_is_asked_for_in_short_is_known(tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper("a", "LAMP: driving", "LAMP drives at speeds of 12 FPS.")])
+        features = select(library, "How many FPS does LAMP run at?").features
+    assert features.wanted == 1
+
+
+def test_the_sentence_with_the_figure_asked_for_is_offered_first(tmp_path: Path) -> None:
+    plain = "The sleep of nurses on green tea was long for 40 nurses on green tea."
+    told = "On tea, nurses had a sleep of 7 hours."
+    with Library.open(tmp_path / "library") as library:
+        library.add([Paper("a", "Tea and nurses", f"{plain} {told}")])
+        asked = "How many hours was the sleep of nurses on green tea?"
+        [found] = select(library, asked, most_per_paper=1).evidence
+    assert found.span.text == told
+
+
 def test_a_sentence_that_only_states_an_aim_does_not_come_first(tmp_path: Path) -> None:
     record = {
         "title": "Tea and sleep",

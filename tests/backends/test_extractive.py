@@ -110,6 +110,20 @@ def test_the_figure_that_answers_comes_first_and_in_bold() -> None:
     assert re.search(r"\[\*\*\d", text) is None
 
 
+def test_no_figure_of_a_stranger_answers_for_a_named_thing() -> None:
+    asked = "How many points does QUILL reach?"
+    named = replace(HARBOR, abstract="QUILL reaches 60 points on it. It needs no training at all.")
+    told = written(QuestionKind.NUMBER, named, LANTERN, asked=asked).text
+    assert "**60 points**" in told
+    assert LANTERN.title not in told
+    stranger = written(QuestionKind.NUMBER, LANTERN, asked=asked).text
+    assert "81.5 points" in stranger
+    assert "**81.5" not in stranger
+    for short in ("quick units in long lists", "QUILLs", "the QUILL-2"):
+        spelled = replace(LANTERN, abstract=f"We present {short}. It reaches 81.5 points on it.")
+        assert "**81.5 points**" in written(QuestionKind.NUMBER, spelled, asked=asked).text
+
+
 def test_where_no_abstract_says_what_a_thing_is_that_is_said_first() -> None:
     told = written(QuestionKind.DEFINITION, LANTERN, asked="What is a library?").text
     assert told.startswith(NOT_DEFINED)

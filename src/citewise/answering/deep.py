@@ -254,7 +254,8 @@ def gather(question: Question, parts: Sequence[str], search: Search, library: Li
         )
         for part in searched
     )
-    notes += _disagreements([*(part.selection.evidence[:2] for part in searched)])
+    fitting = [_on_all_names(part.question, part.selection.evidence[:2]) for part in searched]
+    notes += _disagreements(fitting)
     return Deep(hits, selection, found, tuple(notes))
 
 
@@ -434,14 +435,18 @@ def rivals(question: Question, evidence: Sequence[Evidence]) -> tuple[Evidence, 
     """
     if question.kind in SEVERAL or not evidence:
         return ()
-    near = [
+    near = [item for item in evidence if item.score >= evidence[0].score * _NEAR_THE_BEST]
+    pairs = combinations(_on_all_names(question, near)[:_RIVALS_AMONG], 2)
+    return next(((a, b) for a, b in pairs if a.paper.id != b.paper.id and disagree(a, b)), ())
+
+
+def _on_all_names(question: Question, evidence: Sequence[Evidence]) -> list[Evidence]:
+    """The evidence from papers that hold all names of a question."""
+    return [
         item
         for item in evidence
-        if item.score >= evidence[0].score * _NEAR_THE_BEST
-        and names_held(question, [f"{item.paper.title} {item.paper.abstract}"]) == 1.0
+        if names_held(question, [f"{item.paper.title} {item.paper.abstract}"]) == 1.0
     ]
-    pairs = combinations(near[:_RIVALS_AMONG], 2)
-    return next(((a, b) for a, b in pairs if a.paper.id != b.paper.id and disagree(a, b)), ())
 
 
 def disagree(one: Evidence, other: Evidence) -> bool:

@@ -19,7 +19,7 @@ from citewise.backends.conditions import Condition
 from citewise.backends.definition import how_plainly
 from citewise.backends.extractive import is_hollow, says_where, standing_alone
 from citewise.backends.facets import facet_asked
-from citewise.backends.figures import counted
+from citewise.backends.figures import counted, figure_for
 from citewise.backends.parts import Part, parts_of, unlabelled
 from citewise.grounding.abstention import RULE, Features
 from citewise.grounding.belonging import LIKELY, Closeness, chances
@@ -50,8 +50,10 @@ KIND_BONUS = 0.08
 """For a sentence of the form that the kind of question wants (a figure, a definition, a result)."""
 
 WORDING_BONUS = 0.12
-"""For a sentence whose wording is that of an answer: a cause, a means, both sides compared. By it
-the sentences of a paper are ordered, not the papers."""
+"""For a sentence whose wording is that of an answer: a cause, a means, both sides compared."""
+FIGURE_BONUS = 0.1
+"""For a sentence whose figure is of the unit, the thing or the measure that is asked for. By both
+the sentences of a paper are ordered, not the papers: the figure may be of another matter."""
 
 DEFINITION_BONUS = 0.4
 """More, for a sentence that says 'X is ...' when it is asked what X is; less if it does so less
@@ -260,6 +262,16 @@ def _form_bonus(sentence: str, question: Question) -> float:
     return KIND_BONUS if form and form.search(sentence) else 0.0
 
 
+_Scored = tuple[float, Hit, int, Span]
+
+
+def _has_figure_for(sentence: str, question: str) -> bool:
+    if not _FIGURE.search(sentence):
+        return False
+    figure = figure_for(sentence, question)
+    return figure is not None and figure.fits
+
+
 def _spread(scores: Sequence[float]) -> list[float]:
     """Scores of the found papers from LEAST_PAPER_SCORE for the worst to 1 for the best."""
     low, high = min(scores), max(scores)
@@ -366,10 +378,11 @@ def _wanted_found(question: Question, texts: Sequence[str], library: Library) ->
     # Of what has a name, its own papers must count them.
     names = [_letters(name) for name in _names_in(question.standalone) if name != thing]
     own = [text for text in texts if names and all(_held_by(text, names))]
-    for text in map(spelled_out, (own or texts)[:2]):
+    for text in (own or texts)[:2]:
         # Looked ahead: '180 talks across 60 people' holds two counts.
         for found in re.finditer(r"(?<!\d)(?=(\d[\d.,]*(?:\\?%)?[ -]?(?:\w+[ -]){0,3}\w+))", text):
-            if wanted[0] in library.terms(found[1]):
+            # As it stands too: a question for 'FPS' is not spelled out.
+            if wanted[0] in library.terms(f"{found[1]} {spelled_out(found[1])}"):
                 return 1.0
     return 0.0
 
@@ -479,9 +492,6 @@ def _belong(
     return {paper.id: chance for paper, chance in zip(papers, found, strict=True)}
 
 
-_Scored = tuple[float, Hit, int, Span]
-
-
 def _add_leads(chosen: dict[tuple[str, int], _Scored], scored: Sequence[_Scored]) -> None:
     """Add the sentence before each chosen one that leans on it ('It ...', 'These results ...')."""
     by_place = {(item[1].paper.id, item[2]): item for item in scored}
@@ -589,6 +599,9 @@ def select_evidence(
             scores.append(score)
             best_covered = max(best_covered, shared)
         gains = [WORDING_BONUS * fits(text, one.hit.paper.title) for text in texts]
+        if question.kind is QuestionKind.NUMBER:
+            fitting = [_has_figure_for(text, question.standalone) for text in texts]
+            gains = [gain + FIGURE_BONUS * has for gain, has in zip(gains, fitting, strict=True)]
         told = zip(_rearranged(scores, gains), one.spans, strict=True)
         scored += [(score, one.hit, ordinal, span) for ordinal, (score, span) in enumerate(told)]
     scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))

@@ -16,7 +16,7 @@ from citewise.backends.base import Length, WritingTask
 from citewise.backends.conditions import Condition, condition_of
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.facets import facet_asked
-from citewise.backends.figures import figure_for, in_bold, measure_missing
+from citewise.backends.figures import figure_for, in_bold, measure_missing, things_named
 from citewise.backends.parts import unlabelled
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
 from citewise.grounding.belonging import BARELY, BESIDE_BEST, SQUARELY, told_of
@@ -333,6 +333,11 @@ def _chosen(task: WritingTask) -> _Chosen:
         if (group[0].score >= least and group[0].covered >= about * _ABOUT_WHAT_IS_COMPARED)
         or (compared and place < _COMPARED_AT_LEAST and group[0].score >= best * _NEAR_AT_LEAST)
     ]
+    if kind is QuestionKind.NUMBER:
+        things = things_named(task.question.standalone)
+        held = [_names_held(group[0].paper, things) == len(things) for group in near]
+        # Where one paper is of the thing that is named, the figures of others are not asked for.
+        near = [group for group, holds in zip(near, held, strict=True) if holds] or near
     return _Chosen(near[: _most_papers(task)])
 
 
@@ -377,6 +382,27 @@ def _holds_names(paper: Paper, question: str) -> bool:
     named = set(_NAME_LIKE.findall(question))
     text = f"{paper.title} {paper.abstract}"
     return len(named) > 1 and all(_place(name, text, exact=False) >= 0 for name in named)
+
+
+def _names_held(paper: Paper, names: Sequence[str]) -> int:
+    """How many of the names a paper has."""
+    text = without_tex(f"{paper.title} {paper.abstract}")
+    return sum(_goes_by(name.removesuffix("s"), text) for name in names)
+
+
+def _goes_by(name: str, text: str) -> bool:
+    """Whether a text has a name, in any number, or words that it is short for."""
+    in_full = r"\w*\W+".join(map(re.escape, name))
+    # 'μP' may be set as TeX.
+    as_it_stands = re.sub(r"[^\x00-\x7f]", r"\\w+", re.escape(name))
+    pattern = rf"(?<!\w)(?:{as_it_stands}s?(?!\w)|{in_full}\w)"
+    return re.search(pattern, text, re.IGNORECASE) is not None
+
+
+def _is_stranger(paper: Paper, asked: str) -> bool:
+    """Whether a paper has none of the names of a question: its figures are of other things."""
+    names = things_named(asked)
+    return bool(names) and not _names_held(paper, names)
 
 
 def _told_apart(
@@ -745,7 +771,9 @@ class ExtractiveBackend:
             told = _figure_first(group, asked) if asked else group
             most = min(sentences, further) if place and further else sentences
             parts = list(self._sentences(told, most))
-            for part in _with_figure(parts, asked, sure=sure) if asked else parts:
+            if asked and not _is_stranger(group[0].paper, asked):
+                parts = _with_figure(parts, asked, sure=sure)
+            for part in parts:
                 yield f"{part} "
             yield "\n\n"
 
