@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_what_an_abstract_leaves_out_is_declined(
     answer = assistant.ask(question)
     assert not answer.answered
     assert f"the abstract of {reason}" in answer.text
+
+
+@pytest.mark.parametrize("unit", ["FPS", "frames per second"])
+def test_a_frame_rate_in_short_is_not_called_left_out(unit: str, tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library:
+        told = f"We present Quill, a renderer of books. It draws their pages at 12 {unit}."
+        library.add([replace(HARBOR, title="Quill: drawing books", abstract=told), LANTERN])
+        answer = Assistant(library).ask("How many FPS does Quill run at?")
+    assert "**12" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ _SAME_COUNT = tuple(
         "animal mouse mice rat monkey dog rabbit pig fish n",
         "paper article publication study work trial review reference report",
         "gpu card device node",
+        "frame fp",  # 'FPS' less its last letter
         "millisecond second minute hour day week month year",
     )
 )
