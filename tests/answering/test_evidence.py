@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from citewise.answering import evidence as evidence_module
 from citewise.answering.assistant import Assistant
 from citewise.answering.evidence import Selection, select_evidence
 from citewise.answering.kinds import kind_of
@@ -225,6 +226,34 @@ def test_a_cause_is_told_though_it_is_part_of_the_problem(tmp_path: Path) -> Non
         library.add([Paper("a", "Lantern", f"{cause} {own}")])
         found = select(library, "Why does the decoding of long texts slow down?").evidence
     assert found[0].span.text == cause
+
+
+def test_the_sentence_that_answers_comes_before_one_with_more_of_the_words(tmp_path: Path) -> None:
+    paper = Paper(
+        id="p",
+        title="Ice on the wings of drones",
+        abstract="Ice on the wings of drones is a danger of winter flights. We study ice on the "
+        "wings of drones in a cold tunnel. A thin film of wax keeps wings free for an hour. "
+        "Without it ice forms in four minutes.",
+    )
+    with Library.open(tmp_path / "shelf") as library:
+        library.add([paper])
+        evidence = select(library, "How can ice on drone wings be prevented?").evidence
+    assert "film of wax" in evidence[0].span.text
+
+
+@pytest.mark.parametrize("asked", [QUESTION, "How does SpecExec choose what to draft?"])
+def test_reading_moves_sentences_within_their_papers_alone(
+    asked: str, sample_library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def standing() -> tuple[list[str], list[tuple[str, float]]]:
+        evidence = select(sample_library, asked, most=200, most_per_paper=40).evidence
+        papers = list(dict.fromkeys(item.paper.id for item in evidence))
+        return papers, sorted((item.paper.id, item.score) for item in evidence)
+
+    read = standing()
+    monkeypatch.setattr(evidence_module, "READ_SENTENCES", 0)
+    assert standing() == read
 
 
 def test_words_that_no_paper_has_are_known(sample_library: Library) -> None:

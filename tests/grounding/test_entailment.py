@@ -162,8 +162,28 @@ def test_units_of_figures_are_spelled_out(text: str, spelled: str) -> None:
 
 
 def test_a_graph_has_no_more_outputs_than_are_asked_for() -> None:
-    # onnxruntime computes all of them, whichever it is asked for.
+    # onnxruntime computes all of them, whichever it is asked for; two heads over one row are cheap.
     packaged = ModelFolder.packaged("entailment")
-    for file, output in (("model.onnx", "logits"), ("relevance.onnx", "relevant")):
+    for file, outputs in (
+        ("model.onnx", ["logits"]),
+        ("relevance.onnx", ["relevant", "answering"]),
+    ):
         graph = onnxruntime.InferenceSession(packaged.verified(file))
-        assert [one.name for one in graph.get_outputs()] == [output]
+        assert [one.name for one in graph.get_outputs()] == outputs
+
+
+def test_the_sentence_that_answers_is_told_from_others_of_its_paper() -> None:
+    title = "Night shifts and sleep of bus drivers"
+    sentences = (
+        "Bus drivers who work night shifts sleep badly.",
+        "We asked 340 bus drivers on night shifts about sleep and mood.",
+        "Night shifts cost bus drivers two hours of sleep.",
+        "Longer breaks did not help.",
+    )
+    for question, wanted in (
+        ("How many people were asked?", 1),
+        ("How many hours of sleep do night shifts cost?", 2),
+        ("Did breaks improve the sleep of bus drivers?", 3),
+    ):
+        odds = entailment_model().answering(question, [(title, said) for said in sentences])
+        assert max(range(4), key=odds.__getitem__) == wanted

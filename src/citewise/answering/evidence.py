@@ -96,20 +96,32 @@ AIM_PENALTY = 0.2
 _AIM = re.compile(
     r"^to (?:assess|clarify|determine|evaluate|examine|explore|identify|investigate|understand)\b"
     r"(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal|propos|present|introduc)\w*)"
-    r"|\bprimary (?:end ?-?points?|outcomes?)(?: measures?)? (?:was|were)\b"
+    r"|^(?:the )?baseline characteristics\b"
+    # One word boundary for all: looked for in every sentence, each of its own costs a millisecond.
+    r"|\b(?:primary (?:end ?-?points?|outcomes?)(?: measures?)? (?:was|were)\b"
     r"(?!.*(?:%|\b(?:not|met|reached|similar|differ|significant|lower|higher|reduced)))"
-    r"|^(?:the )?baseline characteristics\b|\bis registered (?:with|at|as|in)\b"
-    r"|\b(?:objective|aim|purpose|goal)s? of (?:this|the present|our) (?:study|paper|work|review)\b"
-    r"|\b(?:unclear|unknown|not (?:clear|known)|debated) (?:\w+ )?(?:whether|if|how|why)\b"
-    r"|(?:\bwe (?:\w+ )?(?:sought|aim(?:ed)?|hypothesi[sz]ed?|ask(?:ed)?|stud(?:y|ied)"
-    r"|investigated?|examined?|explored?) (?:to|that|whether|if|how|the)\b"
-    r"|\b(?:this|the present|our) (?:study|paper|work|article|review) (?:\w+ )?"
+    r"|is registered (?:with|at|as|in)\b"
+    r"|(?:objective|aim|purpose|goal)s? of (?:this|the present|our) (?:study|paper|work|review)\b"
+    r"|(?:unclear|unknown|not (?:clear|known)|debated) (?:\w+ )?(?:whether|if|how|why)\b"
+    r"|(?:we (?:\w+ )?(?:sought|aim(?:ed)?|hypothesi[sz]ed?|ask(?:ed)?|stud(?:y|ied)"
+    r"|investigated?|examined?|explored?|measured?|quantif(?:y|ied))"
+    r" (?:to|that|whether|if|how|the)\b"
+    r"|(?:this|the present|our) (?:study|paper|work|article|review) (?:\w+ )?"
     r"(?:sought|seeks|aims|aimed|asks|(?:examin|investigat|explor|assess|evaluat)e[sd])\b"
-    r"|\b(?:questions? (?:of|is|was|remains?)|(?:test|ask|assess)(?:s|ed|es|ing)?"
+    r"|(?:questions? (?:of|is|was|remains?)|(?:test|ask|assess)(?:s|ed|es|ing)?"
     r"|(?:determin|examin|investigat|explor|evaluat)(?:e[sd]?|ing)) (?:whether|if)\b)"
-    r"(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal)\w*)",
+    r"(?!.*\b(?:observ|find|found|show|demonstrat|report|reveal)\w*))",
     re.IGNORECASE,
 )
+
+READ_SENTENCES = 3
+"""Sentences of the best paper that the model reads one by one, best first."""
+READ_WEIGHT = 0.12
+"""What the model's log-odds that a sentence answers count beside its score. Chosen on labelled
+sentences (training/SENTENCES.md), as the next two."""
+FITS_WEIGHT = 0.2
+HOPES_WEIGHT = 0.6
+"""What the wording of a sentence counts there once more: the model takes an aim for an answer."""
 
 FACET_PENALTY = 0.3
 """For a sentence that does not say what is asked of a matter (its drawbacks, its uses ...)."""
@@ -270,6 +282,11 @@ def _has_figure_for(sentence: str, question: str) -> bool:
         return False
     figure = figure_for(sentence, question)
     return figure is not None and figure.fits
+
+
+def _only_hopes(sentence: str) -> bool:
+    """Whether a sentence says what was to be found out, or hoped for."""
+    return bool(_AIM.search(unlabelled(sentence)) or is_hollow(sentence))
 
 
 def _spread(scores: Sequence[float]) -> list[float]:
@@ -518,6 +535,32 @@ def _add_holding(
             chosen.setdefault((paper_id, best[2]), best)
 
 
+def _best_first(scored: Iterable[_Scored]) -> list[_Scored]:
+    return sorted(scored, key=lambda item: (-item[0], item[1].rank, item[2]))
+
+
+def _answering_first(question: Question, scored: Sequence[_Scored]) -> list[_Scored]:
+    """Scored sentences, those of the best paper in the order in which they answer.
+
+    ``scored``: best first. The papers stay in their order.
+    """
+    best = scored[0][1].paper if scored else None
+    found = [at for at, item in enumerate(scored) if item[1].paper == best][:READ_SENTENCES]
+    if best is None or len(found) < 2:
+        return list(scored)
+    said = [scored[at][3].text for at in found]
+    odds = entailment_model().answering(question.standalone, [(best.title, text) for text in said])
+    fits = wording_of(question)
+    gains = [
+        READ_WEIGHT * one + FITS_WEIGHT * fits(text, best.title) - HOPES_WEIGHT * _only_hopes(text)
+        for one, text in zip(odds, said, strict=True)
+    ]
+    ordered = list(scored)
+    for at, score in zip(found, _rearranged([scored[at][0] for at in found], gains), strict=True):
+        ordered[at] = (score, *scored[at][1:])
+    return _best_first(ordered)
+
+
 def _in_turn(scored: Sequence[_Scored], kind: QuestionKind) -> Sequence[_Scored]:
     """Scored sentences in the order in which they are given their places.
 
@@ -594,7 +637,7 @@ def select_evidence(
                     score -= BACKGROUND_PENALTY[several]
             if says_where(span.text):
                 score -= KIND_BONUS
-            if for_findings and (_AIM.search(unlabelled(span.text)) or is_hollow(span.text)):
+            if for_findings and _only_hopes(span.text):
                 score -= AIM_PENALTY
             scores.append(score)
             best_covered = max(best_covered, shared)
@@ -604,7 +647,9 @@ def select_evidence(
             gains = [gain + FIGURE_BONUS * has for gain, has in zip(gains, fitting, strict=True)]
         told = zip(_rearranged(scores, gains), one.spans, strict=True)
         scored += [(score, one.hit, ordinal, span) for ordinal, (score, span) in enumerate(told)]
-    scored.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
+    scored = _best_first(scored)
+    if not several:
+        scored = _answering_first(question, scored)
     chosen: dict[tuple[str, int], _Scored] = {}
     taken: dict[str, int] = {}
     for item in _in_turn(scored, question.kind):
@@ -619,7 +664,7 @@ def select_evidence(
     _add_leads(chosen, scored)
     offered = list(chosen.values())
     if several:
-        offered.sort(key=lambda item: (-item[0], item[1].rank, item[2]))
+        offered = _best_first(offered)
     titles = [hit.paper.title for hit in hits[:5]]
     abstracts = [_own_words(hit.paper, rows) for hit in hits[:5]]
     texts = [f"{title}. {words}" for title, words in zip(titles, abstracts, strict=True)]

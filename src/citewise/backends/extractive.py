@@ -190,17 +190,17 @@ _LONGEST_LEAD = 2
 """Sentences that may go before one that leans on them."""
 _TELLING_NEAR = 0.85
 _HOLLOW = re.compile(
-    r"\bwe hope\b|\bpav(?:e|es|ing) the way\b"
-    r"|\b(?:great|significant|strong) (?:potential|promise)\b"
-    r"|\b(?:valuable|useful) insights?\b|\bfuture (?:research|works?|studies)\b|\bsheds? light\b"
-    r"|\b(?:findings|results|work|study|insights) (?:will|may|might|could) (?:\w+ )?"
-    r"(?:help|aid|contribute|promote)\b"
-    r"|\bset(?:s|ting)? the stage\b|\bopens? (?:up )?new\b"
-    r"|^[^,;:]{0,60}\b(?:further|future|additional|more|larger?) (?:[\w-]+ ){0,3}?"
+    r"^[^,;:]{0,60}\b(?:further|future|additional|more|larger?) (?:[\w-]+ ){0,3}?"
     r"(?:research|stud(?:y|ies)|trials?|work|investigations?|data)\b"
     r".*\b(?:needed|required|warranted|necessary|should)\b"
-    r"|\bneed for (?:further|future|additional|more|larger)\b"
-    r"|\bneeds? to be (?:found|addressed|confirmed|determined|explored|investigated|studied)\b",
+    r"|\b(?:we hope\b|pav(?:e|es|ing) the way\b"
+    r"|(?:great|significant|strong) (?:potential|promise)\b"
+    r"|(?:valuable|useful) insights?\b|future (?:research|works?|studies)\b|sheds? light\b"
+    r"|(?:findings|results|work|study|insights) (?:will|may|might|could) (?:\w+ )?"
+    r"(?:help|aid|contribute|promote)\b"
+    r"|set(?:s|ting)? the stage\b|opens? (?:up )?new\b"
+    r"|need for (?:further|future|additional|more|larger)\b"
+    r"|needs? to be (?:found|addressed|confirmed|determined|explored|investigated|studied)\b)",
     re.IGNORECASE,
 )
 """Hopes for what a paper may lead to: they say nothing of it."""

@@ -112,6 +112,12 @@ def passage_for(question: str, title: str, abstract: str, limit: int = NEAREST_C
     return f"{title.rstrip('. ')}. {nearest}" if title.strip() else nearest
 
 
+def answer_pairs(question: str, sentences: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What the model reads of a question beside title and sentence of papers, in training too."""
+    asked = spelled_out(question)
+    return [(asked, passage_for(asked, *titled)) for titled in sentences]
+
+
 @dataclass(frozen=True, slots=True)
 class Entailment:
     """What the model says of a text beside evidence; probabilities, 0 to 1."""
@@ -145,17 +151,25 @@ class EntailmentModel:
 
     def read(self, pairs: Sequence[tuple[str, str]]) -> list[Entailment]:
         """Judge each text beside its evidence, in order; pairs of similar length go together."""
-        return [_entailment(logits) for logits in self._outputs(_JUDGES, "logits", pairs)]
+        return [_entailment(logits) for logits in self.outputs(_JUDGES, "logits", pairs)]
 
     def belong(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each question beside what a paper is about, the log-odds that it asks for that paper.
 
         In order. The second of a pair is ``passage_for`` of ``MATTER_CHARACTERS``.
         """
-        return [float(row[0]) for row in self._outputs(_RELEVANCE, "relevant", pairs)]
+        return [float(row[0]) for row in self.outputs(_RELEVANCE, "relevant", pairs)]
 
-    def _outputs(self, file: str, name: str, pairs: Sequence[tuple[str, str]]) -> list[Any]:
-        """One row of a model's output for each pair."""
+    def answering(self, question: str, sentences: Sequence[tuple[str, str]]) -> list[float]:
+        """For each title and sentence of a paper, the log-odds that it is the one to answer with.
+
+        In order. They compare within a paper: training/SENTENCES.md.
+        """
+        pairs = answer_pairs(question, sentences)
+        return [float(row[0]) for row in self.outputs(_RELEVANCE, "answering", pairs)]
+
+    def outputs(self, file: str, name: str, pairs: Sequence[tuple[str, str]]) -> list[Any]:
+        """One row of an output of a model, by its file, for each pair; for training too."""
         session, tokenizer = self._ready(file)
         texts = _ids(tokenizer, [text for text, _ in pairs])
         evidence = _ids(tokenizer, [words for _, words in pairs])
