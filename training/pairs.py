@@ -69,6 +69,10 @@ BACKED = SHORT | {"t3": SUPPORTED, "n3": NOT_STATED, "n4": NOT_STATED}
 """What the claims of training/written/backed-*.jsonl say of the words beside them, by key."""
 TERSE = {"k1": 1, "k2": 1, "k3": 1, "k4": 1, "v1": 0, "v2": 0, "v3": 0}
 """Whether the abstract answers the questions of training/written/t*.jsonl, by key."""
+WORDED_CLAIMS = {"t": SUPPORTED, "r": CONTRADICTED, "n": NOT_STATED}
+"""What the claims of training/written/worded-*.jsonl say of their abstract, by key."""
+WORDED_QUESTIONS = {"q": 1, "u": 0}
+"""Whether the abstract answers the questions of training/written/worded-*.jsonl, by key."""
 WRITTEN = Path(__file__).parent / "written"
 CORPUS = Path(__file__).parent.parent / "eval" / "corpus"
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z]*[A-Z][A-Za-z]*(?:-\d+)?\b")
@@ -346,6 +350,24 @@ def number_rows(data: Path, rng: random.Random) -> Iterator[Row]:
         yield question(asked, away, 0, "written-other", item["id"], stranger)
 
 
+def worded_rows(data: Path, rng: random.Random) -> Iterator[Row]:
+    """Things asked in several ways, claims turned round; some also beside a similar abstract."""
+    items = written("worded-*.jsonl")
+    found = abstracts_of(data, items)
+    others = nearest_others([found[item["id"]][1][:300] for item in items], 5)
+    for place, item in enumerate(items):
+        title, text = found[item["id"]]
+        for key, label in WORDED_CLAIMS.items():
+            for said in item[key]:
+                yield claim(said, text, label, f"worded-{key}", item["id"])
+        for key, label in WORDED_QUESTIONS.items():
+            for asked in item[key]:
+                yield question(asked, text, label, f"worded-{key}", item["id"], title)
+        stranger, away = found[items[rng.choice(others[place])]["id"]]
+        yield claim(rng.choice(item["t"]), away, NOT_STATED, "worded-other", item["id"])
+        yield question(rng.choice(item["q"]), away, 0, "worded-other", item["id"], stranger)
+
+
 def abstracts_of(data: Path, items: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
     """Title (empty for PubMedQA) and abstract of the papers that items are about, by their id."""
     ids = {item["id"] for item in items}
@@ -385,7 +407,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--only", help="scifact, pubmedqa, arxiv, written, numbers, evidence, backed, near or terse"
+        "--only",
+        help="scifact, pubmedqa, arxiv, written, numbers, evidence, backed, near, terse or worded",
     )
     parser.add_argument("--arxiv", type=int, default=9000, help="papers to make pairs of by rule")
     options = parser.parse_args()
@@ -402,6 +425,7 @@ def main() -> None:
         "backed": backed_rows(),
         "near": near_rows(random.Random(SEED)),
         "terse": terse_rows(options.data, random.Random(SEED)),
+        "worded": worded_rows(options.data, random.Random(SEED)),
     }
     for name, rows in sources.items():
         if options.only not in (None, name):
