@@ -47,6 +47,7 @@ def assistant(tmp_path_factory: pytest.TempPathFactory, encoder: MiniLM) -> Iter
         "What are the drawbacks of federated learning?",
         "limitations of federated learning",
         "What problems does federated learning have?",
+        "What is the main challenge of federated learning?",
     ],
 )
 def test_drawbacks_of_a_matter_are_told_and_no_proposals(

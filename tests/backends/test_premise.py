@@ -158,6 +158,16 @@ def test_that_the_loser_is_named_first_is_no_contradiction(question: str) -> Non
     assert lead(question, CONTEST) is None
 
 
+def test_what_another_does_better_than_the_asked_one_denies_nothing() -> None:
+    said = "TideX performs better than KelpY while improving the variety of answers."
+    asked = "Does KelpY reduce the variety of answers?"
+    assert lead(asked, Paper("p", "Variety with TideX", said)) is None
+    own = Paper(
+        "p", "KelpY at sea", "KelpY performs better than TideX while improving the variety."
+    )
+    assert lead("Does KelpY reduce the variety?", own) == OPPOSITE
+
+
 def test_a_name_that_holds_another_name_is_not_that_one() -> None:
     paper = Paper("p", "Rows of boats", "QR-Skiff exceeds the full rig on every course.")
     assert lead("Why is Skiff worse than the full rig?", paper) is None

@@ -31,6 +31,9 @@ _CAUSE = re.compile(
     r"|lead(?:s|ing)? to|led to|reason (?:is|for)|originates? (?:from|in))\b",
     re.IGNORECASE,
 )
+_MENDED = re.compile(
+    r"\b(?:mitigat|alleviat|tackl|overcom|circumvent|remed|address)\w*", re.IGNORECASE
+)
 _HOW = re.compile(
     r"^how (?:do|does|did|can|could|is|are|was|were)\b"
     r"(?!.*\b(?:affect|influence|impact|perform|fare|compare|relate|correlate|depend|differ|vary"
@@ -72,10 +75,16 @@ def wording_of(question: Question) -> Wording:
     if sides := sides_of(asked):
         return lambda sentence, title: _compares(sides, sentence, title)
     if asks_why(asked):
-        return lambda sentence, title: float(_CAUSE.search(sentence) is not None)
+        return lambda sentence, title: _explains(sentence)
     if question.kind is QuestionKind.HOW and _HOW.match(asked):
         return lambda sentence, title: _means(sentence)
     return lambda sentence, title: 0.0
+
+
+def _explains(sentence: str) -> float:
+    """1 for a sentence that gives a cause, -1 for one that says what was done about a thing."""
+    cause, mended = _CAUSE.search(sentence), _MENDED.search(sentence)
+    return float(cause is not None) - float(mended is not None)
 
 
 def _means(sentence: str) -> float:

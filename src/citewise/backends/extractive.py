@@ -195,6 +195,8 @@ _HOLLOW = re.compile(
     r".*\b(?:needed|required|warranted|necessary|should)\b"
     r"|\b(?:we hope\b|pav(?:e|es|ing) the way\b"
     r"|(?:great|significant|strong) (?:potential|promise)\b"
+    r"|(?:spark|inspire|foster|stimulate|encourage)s? (?:further|future|more|new) "
+    r"(?:research|work|studies)\b"
     r"|(?:valuable|useful) insights?\b|future (?:research|works?|studies)\b|sheds? light\b"
     r"|(?:findings|results|work|study|insights) (?:will|may|might|could) (?:\w+ )?"
     r"(?:help|aid|contribute|promote)\b"

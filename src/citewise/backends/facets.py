@@ -22,9 +22,9 @@ class Facet:
         return self.said.search(sentence) is not None and _DEALT_WITH.search(sentence) is None
 
     def wants_several(self, question: str) -> bool:
-        """Whether a question asks for all there is ('the drawbacks of ...')."""
+        """Whether a question asks for all there is ('the drawbacks of', 'the main risk of')."""
         head = self.asked.search(question.strip())
-        return head is not None and head.group().lower().endswith("s")
+        return head is not None and _OF_SEVERAL.search(head.group()) is not None
 
     def matter(self, question: str) -> str:
         """What a question is about besides: 'drawbacks' itself stands in few abstracts."""
@@ -44,6 +44,7 @@ _BEGINS = (
     r"|explain|describe|summari[sz]e|discuss|about|there|any|some|the|an?|known|main|key|major"
     r"|biggest|common|current|typical|potential|possible|important|overview of|summary of) )*"
 )
+_OF_SEVERAL = re.compile(r"s$|\b(?:main|key|major|biggest)\b", re.IGNORECASE)
 _OF = (
     r"\b(?= (?:of|with|in|for|to|from|when|behind|facing|are there)\b"
     r"| (?:do|does|did) .*\b(?:have|face|pose|bring|carry|show|suffer)\b)"

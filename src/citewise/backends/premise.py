@@ -100,6 +100,8 @@ _AXES = (
 """Of words that ``opposite`` takes for opposites; all others are of amounts."""
 _UP = re.compile(r"\bspeed(?:s|ing)?\b(?=(?: \S+)* up\b)", re.IGNORECASE)
 _THAN = re.compile(r"^.{2,60}? (?:\w+ )??\w+(?: \w+){0,3}? (?:than|to) .{2,60}?$", re.IGNORECASE)
+_BESIDE = frozenset("than over to with versus vs against beyond like from".split())
+"""What stands before the one that another is compared to."""
 _OTHERS = re.compile(
     r"\b(?:previous|prior|existing|conventional|traditional|current|earlier|naive|may|might|could"
     r"|whether|hypothesi\w+|hop(?:e|es|ing))\b",
@@ -322,7 +324,7 @@ def _opposes(asked: _Asked, item: Evidence) -> bool:
         return stance(asked.compared, item.span.text) is False or _is_no_different(asked, item)
     if _denies(asked, item):
         return True
-    if _is_turned(asked, item.span.text):
+    if _is_turned(asked, item.span.text) or _is_only_beside(asked, item):
         return False
     least = _HELD if _is_of(asked, item) else 1.0
     for at in asked.points:
@@ -347,6 +349,22 @@ def _wins_another(asked: _Asked, sentence: SentenceText, place: int) -> bool:
     return bool(asked.marked and names) and not names & asked.marked
 
 
+def _is_only_beside(asked: _Asked, item: Evidence) -> bool:
+    """Whether a sentence is of another name, and only compares that to those of the question.
+
+    'A does better than B while improving C' says nothing of B and C.
+    """
+    for sentence in read(item.span.text):
+        tokens = sentence.tokens
+        names = [at for at, token in enumerate(tokens) if _MARKED.search(token.text)]
+        own = [at for at in names if tokens[at].text in asked.marked]
+        if own and names[0] not in own:
+            return all(
+                any(token.lower in _BESIDE for token in tokens[max(0, at - 2) : at]) for at in own
+            )
+    return False
+
+
 def _is_no_different(asked: _Asked, item: Evidence) -> bool:
     """Whether a sentence finds no difference between what is compared."""
     verbs = (at for at in asked.points if asked.words[at] in _VERBS)
@@ -358,6 +376,8 @@ def _denies(asked: _Asked, item: Evidence, *, outright: bool = False) -> bool:
 
     ``outright``: of its very words, not by 'maintains' or 'comparable'.
     """
+    if _is_only_beside(asked, item):
+        return False
     text = item.span.text
     sentences = read(text)
     named = _is_of(asked, item)
