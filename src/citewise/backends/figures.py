@@ -113,7 +113,8 @@ _ASIDES = tuple(
 of samples, and, for no question at all, the marks of a list."""
 _THRESHOLD = re.compile(r"(?:[<>≤≥]|&[lg]t;|\\[gl]eq?)[\s$=]*$")
 """Before a figure that only says of which cases others are told ('stenosis > 50%')."""
-_WITHOUT = re.compile(r"\bwithout\b", re.IGNORECASE)
+_WITHOUT = re.compile(r"(?<!ing )\bwithout\b", re.IGNORECASE)
+"""'Drafting without a model' is what a thing is, 'how good is it without a model' a condition."""
 _WITHOUT_IT = re.compile(
     r"\b(?:without|no|not|non|nor|never|un(?!der|i)\w{4,}|(?:lack|absen|remov|ablat|drop|omit|exclud)\w*"
     r"|only|alone|original|baselines?|vanilla|plain|controls?|placebo|negative|naive)\b|free\b",
