@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from citewise.answering.evidence import own_work_starts
 from citewise.answering.talk import content_words, is_aspect, mention, without_opening
+from citewise.backends.facets import MENDS
 from citewise.backends.figures import counted
 from citewise.backends.parts import Part, parts_of
 from citewise.grounding.entailment import spelled_out
@@ -142,7 +143,7 @@ _END_OF_A_TITLE = 40
 _QUESTION_WORD = re.compile(r"\b(?:what|which|how|why|who|where|when)\b", re.IGNORECASE)
 _JOINED = re.compile(r"\b(?:and|or|but|than)\b|[,;:]\s", re.IGNORECASE)
 _OF_OTHERS = re.compile(
-    r"\b(?:overcom|address|mitigat|alleviat|circumvent|tackl|solv|remed)\w*"
+    rf"\b{MENDS}"
     r"|\b(?:existing|previous|prior|traditional|conventional|earlier) (?:\w+ ){0,2}\w+s\b",
     re.IGNORECASE,
 )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from citewise.answering.kinds import WIDE
 from citewise.backends.compared import sides_of
+from citewise.backends.facets import MENDS
 from citewise.grounding.overlap import read, stem
 from citewise.types import Question, QuestionKind
 
@@ -31,9 +32,7 @@ _CAUSE = re.compile(
     r"|lead(?:s|ing)? to|led to|reason (?:is|for)|originates? (?:from|in))\b",
     re.IGNORECASE,
 )
-_MENDED = re.compile(
-    r"\b(?:mitigat|alleviat|tackl|overcom|circumvent|remed|address)\w*", re.IGNORECASE
-)
+_MENDED = re.compile(rf"\b{MENDS}", re.IGNORECASE)
 _HOW = re.compile(
     r"^how (?:do|does|did|can|could|is|are|was|were)\b"
     r"(?!.*\b(?:affect|influence|impact|perform|fare|compare|relate|correlate|depend|differ|vary"

@@ -34,9 +34,10 @@ class Facet:
 _TROUBLE = (
     r"(?:challenge|limitation|issue|problem|gap|drawback|shortcoming|weakness|question)e?s?\b"
 )
+MENDS = r"(?:overcom|address|mitigat|alleviat|circumvent|tackl|solv|remed|resolv)\w*"
+"""Words that say a trouble is dealt with."""
 _DEALT_WITH = re.compile(
-    r"\b(?:overcom|address|mitigat|alleviat|circumvent|tackl|solv|remed|resolv)\w*"
-    rf"|\b(?:this|these|those|such) (?:\w+ )?{_TROUBLE}",
+    rf"\b{MENDS}|\b(?:this|these|those|such) (?:\w+ )?{_TROUBLE}",
     re.IGNORECASE,
 )
 _BEGINS = (
