@@ -256,6 +256,13 @@ def test_reading_moves_sentences_within_their_papers_alone(
     assert standing() == read
 
 
+def test_no_talk_makes_a_paper_answer_for_a_name_that_none_has(sample_library: Library) -> None:
+    asked = "How does PlinkSpec pick the tokens that it drafts? ({})".format
+    for matter in ("drafts of speculative decoding", "tokens drafted by a small model"):
+        assert select(sample_library, asked(matter)).features.answered == 0
+    assert select(sample_library, "How does drafting pick tokens?").features.answered > 0
+
+
 def test_words_that_no_paper_has_are_known(sample_library: Library) -> None:
     strange = select(sample_library, "How long should a sourdough loaf rise?")
     assert "sourdough" in strange.unknown_words

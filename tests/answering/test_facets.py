@@ -85,4 +85,5 @@ def test_that_a_drawback_was_dealt_with_does_not_say_it() -> None:
     assert facet is not None
     assert facet.said_in("Federated learning is limited by the slowest of the clients.")
     assert not facet.said_in("Federated learning was made to overcome the limits of one machine.")
+    assert not facet.said_in("Federated learning runs with negligible accuracy degradation.")
     assert not facet.said_in("To study these limitations, we train ten models.")

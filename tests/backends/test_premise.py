@@ -168,6 +168,15 @@ def test_what_another_does_better_than_the_asked_one_denies_nothing() -> None:
     assert lead("Does KelpY reduce the variety?", own) == OPPOSITE
 
 
+def test_what_a_thing_is_meant_for_denies_nothing() -> None:
+    asked = "Why do long routes slow KelpY down?"
+    title = "Long routes of KelpY"
+    meant = "We introduce an approach for the long routes to accelerate KelpY."
+    assert lead(asked, Paper("p", title, meant)) is None
+    seen = "Long routes were found to accelerate KelpY."
+    assert lead(asked, Paper("p", title, seen)) == OPPOSITE
+
+
 def test_a_name_that_holds_another_name_is_not_that_one() -> None:
     paper = Paper("p", "Rows of boats", "QR-Skiff exceeds the full rig on every course.")
     assert lead("Why is Skiff worse than the full rig?", paper) is None
@@ -248,6 +257,8 @@ def test_a_paper_that_agrees_stands_against_one_that_does_not() -> None:
     harmless = Paper("a", "Quill", "We find that pruning improves accuracy on all tasks.")
     harmful = Paper("b", "Harbor", "We find that pruning reduces accuracy on all tasks.")
     assert lead(question, harmless) == OPPOSITE
+    new = Paper("c", "Quill", "With our new method pruning improves accuracy on all tasks.")
+    assert lead(question, new) is None
     # Asked openly, of nothing in particular: one paper's way of pruning is not all of it.
     assert lead("Does pruning reduce accuracy?", harmless) is None
     assert lead(question, harmless, harmful) is None

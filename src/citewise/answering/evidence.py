@@ -183,6 +183,8 @@ _SHARED_AT_LEAST = 0.3
 have no vectors yet."""
 
 _NAME = re.compile(r"[\w$][\w$./+-]*")
+_COINED = re.compile(r"[a-z][A-Z]")
+"""What only a name has: 'SpecExec'."""
 _SHORT_NAME = 4
 """Letters up to which a name easily stands inside of other words."""
 
@@ -688,8 +690,13 @@ def select_evidence(
             belongs = _belong(question, seen, rows)
             likeliest = max(belongs.values(), default=0.0)
             answered = SEVERAL_ANSWER * min(1.0, likeliest / LIKELY)
+        elif several:
+            answered = SEVERAL_ANSWER
+        elif any(_COINED.search(word) for word in terms.unknown):
+            # Whatever else a talk adds to the question: none of these papers is of that.
+            answered = 0.0
         else:
-            answered = SEVERAL_ANSWER if several else _answered(question, titles, abstracts)
+            answered = _answered(question, titles, abstracts)
         features = replace(features, answered=answered)
     evidence = tuple(
         Evidence(

@@ -18,8 +18,13 @@ class Facet:
     said: re.Pattern[str]
 
     def said_in(self, sentence: str) -> bool:
-        """Whether a sentence says it: not only that it was dealt with."""
-        return self.said.search(sentence) is not None and _DEALT_WITH.search(sentence) is None
+        """Whether a sentence says it: not only that it was dealt with, or that it is not so."""
+        if _DEALT_WITH.search(sentence):
+            return False
+        return any(
+            _DENIED.search(sentence[max(0, one.start() - _NEAR) : one.start()]) is None
+            for one in self.said.finditer(sentence)
+        )
 
     def wants_several(self, question: str) -> bool:
         """Whether a question asks for all there is ('the drawbacks of', 'the main risk of')."""
@@ -40,6 +45,15 @@ _DEALT_WITH = re.compile(
     rf"\b{MENDS}|\b(?:this|these|those|such) (?:\w+ )?{_TROUBLE}",
     re.IGNORECASE,
 )
+_NEAR = 40
+"""Characters before a word in which it may be denied."""
+_DENIED = re.compile(
+    r"\b(?:no|not|without|minimal|negligible|little|low|lower|lowers|less|small|reduc\w*|avoid\w*"
+    r"|eliminat\w*|prevent\w*|cut|cuts|cutting|minimi[sz]\w*|decreas\w*|rather than|instead of)"
+    r"(?: [\w-]+){0,2} $",
+    re.IGNORECASE,
+)
+"""Before a trouble that is not there: 'negligible accuracy degradation'."""
 _BEGINS = (
     r"^(?:(?:please|and|so|but|what|which|what's|are|is|do|does|tell me|show me|give me|list|name"
     r"|explain|describe|summari[sz]e|discuss|about|there|any|some|the|an?|known|main|key|major"

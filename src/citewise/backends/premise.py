@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from citewise.backends.compared import Comparison, compared, is_of_winning, stance
 from citewise.grounding.locks import has_cue, opposite
-from citewise.grounding.overlap import SentenceText, read, stem
+from citewise.grounding.overlap import SentenceText, background, read, stem
 from citewise.grounding.quantities import quantities
 from citewise.types import Evidence, QuestionKind, short_name
 
@@ -100,6 +100,18 @@ _AXES = (
 """Of words that ``opposite`` takes for opposites; all others are of amounts."""
 _UP = re.compile(r"\bspeed(?:s|ing)?\b(?=(?: \S+)* up\b)", re.IGNORECASE)
 _THAN = re.compile(r"^.{2,60}? (?:\w+ )??\w+(?: \w+){0,3}? (?:than|to) .{2,60}?$", re.IGNORECASE)
+_OWN_WAY = re.compile(
+    r"\bour (?:\w+ )?(?:method|approach|framework|system|model|algorithm|technique|design)s?\b"
+    r"|\bwe (?:propose|introduce|present|develop)\b",
+    re.IGNORECASE,
+)
+_OF_A_FIELD = 0.01
+"""Share of all abstracts from which a word is the name of a field."""
+_SEEN_TO = frozenset(
+    "found shown seen known reported observed proven demonstrated likely tend tends tended appears"
+    " appeared seems seemed continues continued".split()
+)
+"""Before 'to' where what follows is so, and not only meant."""
 _BESIDE = frozenset("than over to with versus vs against beyond like from".split())
 """What stands before the one that another is compared to."""
 _OTHERS = re.compile(
@@ -246,6 +258,9 @@ def contradiction(
             if (_opposes if asked.compared else _denies)(asked, item) and not said:
                 found.append(Contradiction(item, ONE_SAYS_NO))
             continue
+        if not named and _OWN_WAY.search(item.span.text):
+            # What a new way does with a matter is not what the matter does.
+            continue
         if _opposes(asked, item) and not said:
             found.append(Contradiction(item, OPPOSITE))
         elif _other_figure(asked, item, others):
@@ -285,7 +300,9 @@ def _asked(question: str, kind: QuestionKind, evidence: Sequence[Evidence]) -> _
         return None
     tokens = [token for sentence in read(claim) for token in sentence.tokens]
     words = tuple(token.lower for token in tokens)
-    named = frozenset(stem(t.lower) for t in tokens if any(c.isupper() for c in t.text))
+    named = frozenset(
+        stem(t.lower) for t in tokens if any(c.isupper() for c in t.text) and not _is_field(t.text)
+    )
     titles = [_stems(read(title)) for title in {item.paper.title for item in evidence}]
     return _Asked(
         claim,
@@ -293,10 +310,18 @@ def _asked(question: str, kind: QuestionKind, evidence: Sequence[Evidence]) -> _
         frozenset(stem(word) for word in words if word not in _EMPTY),
         named,
         frozenset(name for name in named if sum(name in title for title in titles) == 1),
-        frozenset(w for w in re.findall(r"[\w-]+", claim) if _MARKED.search(w)),
+        frozenset(
+            w for w in re.findall(r"[\w-]+", claim) if _MARKED.search(w) and not _is_field(w)
+        ),
         _points_of(words),
         compared(claim),
     )
+
+
+def _is_field(name: str) -> bool:
+    """Whether a name is that of a field ('LLMs'), which no paper has for its own."""
+    known = background()
+    return known.frequency.get(stem(name.lower()), 0) >= _OF_A_FIELD * known.documents
 
 
 def _points_of(words: Sequence[str]) -> tuple[int, ...]:
@@ -336,11 +361,18 @@ def _opposes(asked: _Asked, item: Evidence) -> bool:
             for place, token in enumerate(sentence.tokens):
                 if (
                     _are_opposite(word, token.lower, things)
+                    and not _is_meant(sentence, place)
                     and _is_about(sentence, place, things)
                     and not (is_of_winning(token.lower) and _wins_another(asked, sentence, place))
                 ):
                     return True
     return False
+
+
+def _is_meant(sentence: SentenceText, place: int) -> bool:
+    """Whether the word at ``place`` says what something is for: 'an approach to accelerate it'."""
+    before = [token.lower for token in sentence.tokens[max(0, place - 2) : place]]
+    return before[-1:] == ["to"] and before[0] not in _SEEN_TO
 
 
 def _wins_another(asked: _Asked, sentence: SentenceText, place: int) -> bool:
