@@ -32,6 +32,15 @@ from citewise.types import QuestionKind
         ("what results did the trial get?", QuestionKind.FACT),
         ("what role does IL-6 have?", QuestionKind.FACT),
         ("anything that stores glass without heating it? which papers?", QuestionKind.LIST),
+        # Whatever is of a sort, of no one paper; and what one paper has of it.
+        ("which caches outlast SteelBox", QuestionKind.LIST),
+        ("what sensors survive a storm", QuestionKind.LIST),
+        ("what are alternatives to steel towers", QuestionKind.LIST),
+        ("has anyone built a tower out of glass", QuestionKind.LIST),
+        ("best ways to keep towers from swaying", QuestionKind.OVERVIEW),
+        ("which sensors does Lantern read?", QuestionKind.FACT),
+        ("which sensors were used in the tower study?", QuestionKind.FACT),
+        ("what causes the sway of towers?", QuestionKind.FACT),
     ],
 )  # fmt: skip
 def test_forms_that_no_rule_knows_are_told_apart(question: str, kind: QuestionKind) -> None:

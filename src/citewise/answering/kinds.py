@@ -94,6 +94,11 @@ _LIST = re.compile(
     r"|stud(?:y|ies)|survey|review|dataset|benchmark)s?"
     r" (?:on|about|that|which|for|of|using|with|in)\b"
     r"|\bwhich ones\b[^?]*[?.!]*$"
+    r"|^(?:what(?:['’]?s| are| is)? )?(?:the |an? |some |any )?(?:\w+ )?(?:alternatives?"
+    r"|successors?|substitutes?|replacements?|variants?|extensions?|examples?|follow-?ups?)"
+    r" (?:to|of|for)\b"
+    r"|^(?:does|did|do|has|is) any(?:one|body)\b|^any(?:thing|one|body)\b"
+    r"|^what (?:can|could|should) (?:i|we|you|one) use (?:instead|in place)\b"
     rf"|\bwhich (?:of the (?:[\w-]+\s+){{0,4}}{_MANY}\b(?!.*\bor\b)|(?:papers|studies)\b)"
     r"|^who (?:else|works?|has|have|(?!is\b|was\b|does\b|wrote\b)\w+s)\b|\b(?:list|name) them\b"
     r"|^(?:what|which) (?:[\w-]+\s+){1,12}(?:are|were|have been) (?:there|described|proposed"
@@ -149,6 +154,17 @@ _OF_TWO = re.compile(
     r"|needs?|runs?|does|do|reports?)\b",
     re.IGNORECASE,
 )
+_ANY_OF_A_SORT = re.compile(
+    r"^(?:which|what)\s+(?!(?:causes|makes|limits|helps|keeps|lets|sets|distinguishes|drives|explains"
+    r"|separates|goes|counts|happens|holds|stands|comes|gives|leads|prevents|stops|hinders|remains"
+    r"|changes|works|triggers|determines|influences|affects|governs)\b)(?:[a-z][\w-]*\s+){0,2}?(?:[a-z][\w-]*[a-z](?<![sui])s|[A-Z]+s|data|criteria)\s+"
+    r"(?!(?:does|did|is|was|has|had|of|in|for|on|from|with|by|to|at|about|between|and|or|as|than"
+    r"|when|if|while)\b|(?:do|are|were|have|can|could|will|would|should)\s+(?:the|this|that|these"
+    r"|those|it|they|its|their|he|she|[A-Z]\S*|\w+[A-Z]\S*)(?:\s|$))"
+    r"(?!.*\b(?:the|this|that|these|those) (?:[\w-]+ ){0,2}(?:paper|study|work|authors|survey|trial"
+    r"|report|benchmark|dataset|article|review)\b)",
+)
+"""Asks for whatever is of a sort, of no one paper ('which losses work on small objects')."""
 _WHAT_IS = re.compile(
     r"^what(?:['’]?s| is| are) (?!the |some |all |any )"
     rf"(?:(?:[\w-]+\s+){{0,3}}{_MANY}|(?:an? )?{_MEASURE})[?.!]*$",
@@ -167,7 +183,10 @@ _OVERVIEW = re.compile(
     r" (?:say|reveal|show|report|find|propose|do|know)"
     r"|how (?:is|are) .{3,60} (?:tackled|addressed|handled|treated|used|studied) (?:in|across|here)"
     r"|how (?:do|are|have) (?:people|researchers|papers|methods|current|recent|different)"
-    r"|how good are)\b",
+    r"|how good are)\b"
+    r"|^(?:what(?:['’]?s| are| is) )?(?:(?:the|some|any|my|your|most) )?(?:\w+ )?(?:ways? to"
+    r"|options (?:for|to)|tips for|pitfalls|mistakes in|failure modes)\b"
+    r"|^what (?:helps|works) (?:against|with|for)\b",
     re.IGNORECASE,
 )
 _HOW = re.compile(
@@ -226,6 +245,7 @@ def features(question: str) -> frozenset[str]:
             f"words {min(len(text.split()) // _STEP, 4)}",
             f"commas {min(text.count(','), 2)}",
             f"rule {by_rule(text).value}",
+            f"any of a sort {bool(_ANY_OF_A_SORT.search(text[:1].lower() + text[1:]))}",
         ]
     )
 
