@@ -418,6 +418,20 @@ def test_retrieval_of_the_questions(sample_library: Library, tmp_path: Path) -> 
     assert len(run_lines[0].split()) == 6
 
 
+def test_a_paper_that_came_under_another_id_first_counts(
+    tmp_path: Path, sample_library: Library
+) -> None:
+    wanted = {paper for question in load("first")[:5] for paper in question.required}
+    assert wanted
+    with Library.open(tmp_path / "library") as library:
+        for n, paper in enumerate(sample_library.papers_by_id([*wanted]).values()):
+            library.add([Paper(f"elsewhere{n}", paper.title, paper.abstract)])
+            library.add([paper])
+        assert len(library) == len(wanted)
+        outcome = evaluate("first", limit=5, out=tmp_path / "out", library=library)
+    assert outcome.summary["figures"]["recall_at_10"]["value"] == 1.0
+
+
 def test_a_beir_folder(tmp_path: Path, sample_library: Library) -> None:
     some = list(sample_library.papers())[:12]
     folder = tmp_path / "tiny"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -112,6 +112,16 @@ def load(name: str) -> tuple[Question, ...]:
     """
     source = _source(name)
     return tuple(_parse(source.read_text(encoding="utf-8"), source.name))
+
+
+def renamed(question: Question, ids: Mapping[str, str]) -> Question:
+    """The question with its papers under the ids that ``ids`` has for them; others stay."""
+    return replace(
+        question,
+        required=tuple(ids.get(paper, paper) for paper in question.required),
+        acceptable=tuple(ids.get(paper, paper) for paper in question.acceptable),
+        nuggets=tuple(replace(n, paper=ids.get(n.paper, n.paper)) for n in question.nuggets),
+    )
 
 
 def questions_sha256(name: str) -> str:

@@ -32,7 +32,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from citewise import prompts
+from citewise import prompts, sources
 from citewise.answering.assistant import Assistant
 from citewise.errors import (
     BackendUnavailableError,
@@ -47,6 +47,7 @@ from citewise.evaluation.datasets import (
     eval_folder,
     load,
     questions_sha256,
+    renamed,
 )
 from citewise.evaluation.measures import (
     Figure,
@@ -860,6 +861,7 @@ def _on_questions(
         raise UsageError(f"{name} holds no accepted question.")
     with _library_or_sample(library, say) as opened:
         opened.warm()
+        questions = _as_held(questions, opened)
         identity = {
             "set": name if name in SETS else Path(name).name,
             "set_sha256": questions_sha256(name),
@@ -906,6 +908,21 @@ def _on_questions(
     if name == "test":
         log_test_run(summary)
     return summary
+
+
+def _as_held(questions: tuple[Question, ...], library: Library) -> tuple[Question, ...]:
+    """The questions with the ids that the library has for their papers.
+
+    A sample paper that came there from elsewhere first has the id that it had then.
+    """
+    named = {paper for one in questions for paper in (*one.required, *one.acceptable)}
+    missing = named - library.papers_by_id([*named]).keys()
+    if not missing:
+        return questions
+    sample = (paper for paper in sources.read(sample_folder()) if isinstance(paper, Paper))
+    held = {paper.id: library.held_as(paper) for paper in sample if paper.id in missing}
+    ids = {paper: here for paper, here in held.items() if here is not None}
+    return tuple(renamed(question, ids) for question in questions)
 
 
 def _on_beir(

@@ -648,6 +648,10 @@ class Library:
         """Papers by id; unknown ids are left out."""
         return self._store.papers(ids)
 
+    def held_as(self, paper: Paper) -> str | None:
+        """Id under which a paper is held, which may have come from elsewhere first; else None."""
+        return self._store.held_as(identity_keys(paper))
+
     def page(
         self,
         filters: Filters | None = None,

@@ -934,6 +934,15 @@ class PaperStore:
         except sqlite3.DatabaseError as error:
             raise self._explained(error) from error
 
+    def held_as(self, keys: Sequence[str]) -> str | None:
+        """Id of the paper that was added first with one of these identity keys."""
+        rows = self._rows(
+            "SELECT id FROM papers WHERE id IN (SELECT paper_id FROM identities WHERE key IN"
+            " (SELECT value FROM json_each(?))) ORDER BY rowid LIMIT 1",
+            (json.dumps(list(keys)),),
+        )
+        return str(rows[0][0]) if rows else None
+
     def places(self, paper_id: str) -> tuple[Place, ...]:
         """Where a paper was read, in order of file and line."""
         rows = self._rows(
