@@ -67,6 +67,32 @@ SHORT = {
 """What the claims of training/written/h*.jsonl say of their one to three sentences, by key."""
 BACKED = SHORT | {"t3": SUPPORTED, "n3": NOT_STATED, "n4": NOT_STATED}
 """What the claims of training/written/backed-*.jsonl say of the words beside them, by key."""
+LEANING = {
+    "t": (SUPPORTED,),
+    "t2": (SUPPORTED,),
+    "l": (SUPPORTED, NOT_STATED),
+    "l2": (SUPPORTED, NOT_STATED),
+    "l3": (SUPPORTED, NOT_STATED),
+    "c": (CONTRADICTED,),
+    "c2": (CONTRADICTED, NOT_STATED),
+    "n": (NOT_STATED,),
+    "n2": (NOT_STATED,),
+    "n3": (NOT_STATED,),
+}
+"""What the claims of training/written/leaning-*.jsonl say of the words beside them, by key.
+
+Where words speak for a claim (or against it) without stating it, half the mass goes to each."""
+IN_PART = {
+    "t": SUPPORTED,
+    "t2": SUPPORTED,
+    "t3": SUPPORTED,
+    "p": NOT_STATED,
+    "p2": NOT_STATED,
+    "p3": NOT_STATED,
+    "r": CONTRADICTED,
+    "n": NOT_STATED,
+}
+"""What the sentences of training/written/parts-*.jsonl say of their page, by key."""
 TERSE = {"k1": 1, "k2": 1, "k3": 1, "k4": 1, "v1": 0, "v2": 0, "v3": 0}
 """Whether the abstract answers the questions of training/written/t*.jsonl, by key."""
 WORDED_CLAIMS = {"t": SUPPORTED, "r": CONTRADICTED, "n": NOT_STATED}
@@ -295,6 +321,21 @@ def backed_rows() -> Iterator[Row]:
                     yield claim(item[key], item["e"], label, f"{name}-{key}", item["id"])
 
 
+def leaning_rows() -> Iterator[Row]:
+    """Claims about health that words state, speak for, speak against or have no bearing on."""
+    for item in written("leaning-*.jsonl"):
+        for key, labels in LEANING.items():
+            for label in labels:
+                yield claim(item[key], item["e"], label, f"leaning-{key}", item["id"])
+
+
+def parts_rows() -> Iterator[Row]:
+    """Sentences of an encyclopaedia that a page backs whole, or but for one detail."""
+    for item in written("parts-*.jsonl"):
+        for key, label in IN_PART.items():
+            yield claim(item[key], item["e"], label, f"parts-{key}", item["id"])
+
+
 def near_rows(rng: random.Random) -> Iterator[Row]:
     """True claims of `backed_rows` and `evidence_rows` beside words about something near.
 
@@ -408,7 +449,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
         "--only",
-        help="scifact, pubmedqa, arxiv, written, numbers, evidence, backed, near, terse or worded",
+        help="scifact, pubmedqa, arxiv, written, numbers, evidence, backed, leaning, parts, near, "
+        "terse or worded",
     )
     parser.add_argument("--arxiv", type=int, default=9000, help="papers to make pairs of by rule")
     options = parser.parse_args()
@@ -423,6 +465,8 @@ def main() -> None:
         "numbers": number_rows(options.data, random.Random(SEED)),
         "evidence": evidence_rows(),
         "backed": backed_rows(),
+        "leaning": leaning_rows(),
+        "parts": parts_rows(),
         "near": near_rows(random.Random(SEED)),
         "terse": terse_rows(options.data, random.Random(SEED)),
         "worded": worded_rows(options.data, random.Random(SEED)),

@@ -203,7 +203,10 @@ def test_a_plain_claim_is_more_than_its_words() -> None:
     assert not check("The nurses took a short nap every hour.", NIGHTS).supported
     beyond = check("All nurses of the trial were younger than thirty.", NIGHTS)
     assert beyond.verdict is Verdict.PARTLY
-    assert beyond.reasons == ("the cited words seem to say the opposite",)
+    assert beyond.reasons == ("the cited words hold the claim's words, but nowhere together",)
+    useless = check("A short nap did nothing for the errors of either group.", NIGHTS)
+    assert useless.verdict is Verdict.PARTLY
+    assert useless.reasons[-1] == "the cited words seem to say the opposite"
 
 
 @pytest.mark.parametrize(

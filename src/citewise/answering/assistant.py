@@ -53,7 +53,13 @@ from citewise.backends.limits import Limits
 from citewise.backends.registry import backend_from
 from citewise.backends.writing import AnswerCutError, may_say_no_answer, says_no_answer
 from citewise.errors import BackendError, UsageError
-from citewise.grounding.abstention import ANSWERABLE, Answerability, answerability, confidence
+from citewise.grounding.abstention import (
+    ANSWERABLE,
+    UNSURE,
+    Answerability,
+    answerability,
+    confidence,
+)
 from citewise.grounding.belonging import SQUARELY, told_of
 from citewise.grounding.reranking import READ, in_reading_order
 from citewise.library.library import Library
@@ -334,7 +340,16 @@ class Assistant:
         yield Working("write", f"reading {papers} papers")
         rivals = deep.rivals(question, evidence)
         task = WritingTask(
-            question, evidence, talk, effort, parts, rivals, selection.unheard, _length(form)
+            question,
+            evidence,
+            talk,
+            effort,
+            parts,
+            rivals,
+            selection.unheard,
+            _length(form),
+            # In a talk the papers before may say what the question leaves out.
+            unsure=not history and odds.probability < UNSURE,
         )
         from_papers = Quoting() if quoted else self._from_papers(question, gathered)
         if self._from_papers_alone():

@@ -34,6 +34,8 @@ class WritingTask:
     unheard: tuple[str, ...] = ()
     """Words that say much of what is asked and stand in no paper."""
     length: Length = Length.USUAL
+    unsure: bool = False
+    """Whether the papers may as well miss what is asked, by what was seen of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,9 @@ _ABOUT_WHAT_IS_COMPARED = 0.45
 """And when it holds this share of the question's words, of the most that any paper holds: one that
 shares a word is not about the matter. These shares were chosen on the dev questions."""
 NONE_SQUARELY = "No paper here is squarely about that. The nearest:"
+MAY_MISS = "These papers may not answer that; they come nearest:"
+_MAY_MISS = (QuestionKind.YES_NO, QuestionKind.HOW, QuestionKind.FACT)
+"""Kinds of question that whatever comes near seems to answer. Figures are right or missing."""
 _MOST_UNHEARD = 3
 _MOST_UNSAID = 3
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 9, QuestionKind.COMPARISON: 3}
@@ -664,6 +667,8 @@ class ExtractiveBackend:
                 missing := figure_missing(task.question, [group[0].paper for group in groups])
             ):
                 yield f"These abstracts do not give the {missing}. The nearest:\n\n"
+            elif task.unsure and kind in _MAY_MISS and not task.unheard:
+                yield f"{MAY_MISS}\n\n"
             sure = kind is QuestionKind.COMPARISON
             every = sure or task.length is Length.LONG
             further = None if every else _SENTENCES_OF_A_FURTHER_PAPER

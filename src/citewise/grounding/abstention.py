@@ -17,16 +17,18 @@ from citewise.types import QuestionKind, sha256_of
 
 ANSWERABLE = 0.10
 """Probability from which an answer is attempted."""
+UNSURE = 0.5
+"""Probability below which an answer says that it may miss what is asked."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -9.41,
-    "cosine": 3.1,
-    "passage": 0.75,
-    "names": 1.81,
-    "wanted": 0.51,
-    "specific": 1.99,
-    "answered, near": 5.11,
-    "answered, covered": 1.92,
+    "bias": -9.95,
+    "cosine": 3.22,
+    "passage": 1.22,
+    "names": 1.73,
+    "wanted": 0.71,
+    "specific": 1.81,
+    "answered, near": 5.2,
+    "answered, covered": 1.89,
 }
 """Of what ``signals`` makes of the features."""
 

@@ -41,8 +41,8 @@ CONTRADICTED_JOINED = 0.9
 class Parameters:
     """What was fitted or chosen on development data; see training/CHECKER.md."""
 
-    slope: float = 6.39
-    intercept: float = -3.59
+    slope: float = 6.58
+    intercept: float = -3.67
     """The logistic that turns the score into a probability (Platt 1999)."""
     bigrams: float = 0.5
     """Weight of neighbouring words beside the single ones; chosen, not fitted."""
@@ -63,12 +63,16 @@ class Parameters:
     """Factor for each further hard lock, up to three."""
     soft: float = 0.8
     """Factor for each doubt, up to two."""
+    denied: float = 0.93
+    opposite: float = 0.5
+    """Factor on the score where the model gives this or more to the words saying the opposite:
+    sides that were swapped, a 'none' in the place of 'all'."""
     copied: float = 0.3
     """Factor on the probability when a near copy of the cited words breaks a hard lock: such a
     claim was changed, not reworded."""
-    supported: float = 0.42
+    supported: float = 0.48
     """Least probability of the verdict ``supported``."""
-    partly: float = 0.25
+    partly: float = 0.27
     """Least probability of the verdict ``partly``."""
     verbatim: float = 0.99
     """Probability of a claim that stands word for word in the cited words."""
@@ -247,7 +251,10 @@ def evidence_score(reading: Reading, parameters: Parameters = PARAMETERS) -> flo
         nearness = (reading.alike - parameters.apart) / (parameters.near - parameters.apart)
         value += parameters.alike * min(1.0, max(0.0, nearness))
         weight += parameters.alike
-    return value / weight
+    value /= weight
+    if reading.learned is not None and reading.learned.contradicted >= parameters.denied:
+        value *= parameters.opposite
+    return value
 
 
 def _says_one_thing(sentences: Sequence[str]) -> bool:
