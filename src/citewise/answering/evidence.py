@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from citewise.answering.kinds import SEVERAL, WIDE
 from citewise.answering.question import matter_of
 from citewise.answering.spelling import in_vocabulary
+from citewise.answering.talk import mention
 from citewise.answering.wording import asks_why, wording_of
 from citewise.backends.conditions import Condition
 from citewise.backends.definition import how_plainly
@@ -167,7 +168,7 @@ answers 16 have such a word; without capitals a name ('botox') cannot be told fr
 SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers. No single paper answers a question about
 several: those get it where the papers have to do with them at all, and a list or an overview the
-more of it, the surer one of them belongs there."""
+more of it, the surer one of them belongs there. Two papers that are named can be compared."""
 _NEAR_WHATEVER_THE_WORDS = 0.9
 """Of the cosines, from which words say nothing more: a small library has few of them. No other
 matter came to more than 0.87."""
@@ -691,7 +692,8 @@ def select_evidence(
             likeliest = max(belongs.values(), default=0.0)
             answered = SEVERAL_ANSWER * min(1.0, likeliest / LIKELY)
         elif several:
-            answered = SEVERAL_ANSWER
+            both = sum(mention(hit.paper, question.standalone) is not None for hit in hits) > 1
+            answered = 1.0 if both else SEVERAL_ANSWER
         elif any(_COINED.search(word) for word in terms.unknown):
             # Whatever else a talk adds to the question: none of these papers is of that.
             answered = 0.0
