@@ -320,6 +320,15 @@ def test_each_found_paper_of_a_list_is_judged_once_for_all_its_sentences(
     assert best.belongs > 2 * worst.belongs
 
 
+@pytest.mark.parametrize("asked", ["which methods beat {}", "what are alternatives to {}?"])
+def test_what_is_to_be_beaten_is_not_listed(asked: str, sample_library: Library) -> None:
+    own = next(p.id for p in sample_library.papers() if p.title.startswith("GPTQ: "))
+    assert select(sample_library, "which papers are about GPTQ").belongs[own] > 0.5
+    chosen = select(sample_library, asked.format("GPTQ")).belongs
+    assert chosen[own] == 0.0
+    assert max(chosen.values()) > 0.1
+
+
 @pytest.mark.parametrize("text", ["Which papers are there?", QUESTION, "Which opera is longest?"])
 def test_papers_are_judged_only_where_a_question_asks_for_some(
     text: str, sample_library: Library

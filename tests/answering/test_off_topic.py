@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from citewise.answering.assistant import Assistant
+from citewise.backends.extractive import MAY_MISS
 from citewise.library.library import Library
 from citewise.sample import sample_folder
 
@@ -55,6 +56,15 @@ def test_a_short_name_is_not_found_inside_of_other_words(form: str, assistant: A
     assert not answer.answered, answer.text
     assert "'GUI'" in answer.text
     assert assistant.ask(form.format("LLM")).answered
+
+
+def test_what_only_comes_near_says_that_it_may_miss(assistant: Assistant) -> None:
+    near = assistant.ask("Do chains of thought tell the truth?")
+    assert near.answered
+    assert near.text.startswith(MAY_MISS)
+    clear = assistant.ask("Does SlimSAM need much training data?")
+    assert clear.answered
+    assert MAY_MISS not in clear.text
 
 
 def test_before_papers_have_vectors_their_words_decide(tmp_path: Path) -> None:

@@ -12,7 +12,12 @@ from citewise.answering.citations import CitedText
 from citewise.backends.base import WritingTask
 from citewise.backends.conditions import NONE_SAYS, NOT_SAID
 from citewise.backends.definition import NOT_DEFINED
-from citewise.backends.extractive import NONE_SQUARELY, ExtractiveBackend, standing_alone
+from citewise.backends.extractive import (
+    MAY_MISS,
+    NONE_SQUARELY,
+    ExtractiveBackend,
+    standing_alone,
+)
 from citewise.backends.writing import collect
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
 from citewise.library.passages import sentence_spans
@@ -50,9 +55,10 @@ def written(
     *papers: Paper,
     asked: str = "What does it do?",
     belong: Mapping[str, float] = {},
+    unsure: bool = False,
 ) -> CitedText:
     offered = evidence(*papers, belong=belong)
-    task = WritingTask(Question(asked, asked, kind), offered)
+    task = WritingTask(Question(asked, asked, kind), offered, unsure=unsure)
     cited = CitedText(offered)
     for piece in ExtractiveBackend().write(task):
         list(cited.feed(piece))
@@ -263,6 +269,17 @@ def test_what_is_not_known_is_told_against_what_is(sentence: str) -> None:
 def test_any_sentence_can_be_looked_at(sentence: str) -> None:
     text, _ = standing_alone(sentence)
     assert text.casefold().strip() in sentence.casefold() or len(text) <= len(sentence) + 2
+
+
+@pytest.mark.parametrize("kind", [QuestionKind.YES_NO, QuestionKind.HOW, QuestionKind.FACT])
+def test_an_answer_that_may_miss_the_question_says_so(kind: QuestionKind) -> None:
+    unsure = written(kind, LANTERN, unsure=True)
+    assert unsure.text.startswith(MAY_MISS)
+    assert unsure.sentences
+    assert all(sentence.verdict is Verdict.SUPPORTED for sentence in unsure.sentences)
+    assert unsure.notes() == []
+    assert MAY_MISS not in written(kind, LANTERN).text
+    assert MAY_MISS not in written(QuestionKind.NUMBER, LANTERN, unsure=True).text
 
 
 @pytest.mark.parametrize("kind", [QuestionKind.LIST, QuestionKind.OVERVIEW])

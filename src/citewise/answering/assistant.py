@@ -349,7 +349,7 @@ class Assistant:
             selection.unheard,
             _length(form),
             # In a talk the papers before may say what the question leaves out.
-            unsure=not history and odds.probability < UNSURE,
+            unsure=not question.focus and odds.probability < UNSURE,
         )
         from_papers = Quoting() if quoted else self._from_papers(question, gathered)
         if self._from_papers_alone():

@@ -169,6 +169,12 @@ SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers. No single paper answers a question about
 several: those get it where the papers have to do with them at all, and a list or an overview the
 more of it, the surer one of them belongs there. Two papers that are named can be compared."""
+_RATHER_THAN = re.compile(
+    r"\b(?:beats?|outperforms?|surpass(?:es)?|(?:better|faster|cheaper|smaller|more \w+) than"
+    r"|alternatives? (?:to|for)|substitutes? for|instead of|replaces?|in place of)\s+(?P<what>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What is to be beaten or replaced, in a question for several papers."""
 _NEAR_WHATEVER_THE_WORDS = 0.9
 """Of the cosines, from which words say nothing more: a small library has few of them. No other
 matter came to more than 0.87."""
@@ -502,14 +508,21 @@ def _seen_of(
 def _belong(
     question: Question, seen: Sequence[Seen], rows: Mapping[str, SentenceRow]
 ) -> dict[str, float]:
-    """The chance of each paper that a question for any number of them asks for it, by id."""
+    """The chance of each paper that a question for any number of them asks for it, by id.
+
+    None for the paper of what is to be beaten or replaced: 'what beats X' does not ask for X.
+    """
     papers = [one.hit.paper for one in seen]
+    rival = _RATHER_THAN.search(question.standalone)
     found = chances(
         question,
         [(paper.title, _own_words(paper, rows)) for paper in papers],
         [one.closeness for one in seen],
     )
-    return {paper.id: chance for paper, chance in zip(papers, found, strict=True)}
+    return {
+        paper.id: 0.0 if rival and mention(paper, rival["what"]) is not None else chance
+        for paper, chance in zip(papers, found, strict=True)
+    }
 
 
 def _add_leads(chosen: dict[tuple[str, int], _Scored], scored: Sequence[_Scored]) -> None:
