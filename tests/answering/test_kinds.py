@@ -38,6 +38,8 @@ from citewise.types import QuestionKind
         ("what are alternatives to steel towers", QuestionKind.LIST),
         ("has anyone built a tower out of glass", QuestionKind.LIST),
         ("best ways to keep towers from swaying", QuestionKind.OVERVIEW),
+        ("which coolers beat HarborX?", QuestionKind.LIST),
+        ("what does HarborX beat?", QuestionKind.FACT),
         ("which sensors does Lantern read?", QuestionKind.FACT),
         ("which sensors were used in the tower study?", QuestionKind.FACT),
         ("what causes the sway of towers?", QuestionKind.FACT),

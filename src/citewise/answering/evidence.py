@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from citewise.answering.kinds import SEVERAL, WIDE
+from citewise.answering.kinds import SEVERAL, WIDE, rival_named
 from citewise.answering.question import matter_of
 from citewise.answering.spelling import in_vocabulary
 from citewise.answering.talk import mention
@@ -169,12 +169,6 @@ SEVERAL_ANSWER = 0.75
 """About what a question has that its paper answers. No single paper answers a question about
 several: those get it where the papers have to do with them at all, and a list or an overview the
 more of it, the surer one of them belongs there. Two papers that are named can be compared."""
-_RATHER_THAN = re.compile(
-    r"\b(?:beats?|outperforms?|surpass(?:es)?|(?:better|faster|cheaper|smaller|more \w+) than"
-    r"|alternatives? (?:to|for)|substitutes? for|instead of|replaces?|in place of)\s+(?P<what>.+)",
-    re.IGNORECASE | re.DOTALL,
-)
-"""What is to be beaten or replaced, in a question for several papers."""
 _NEAR_WHATEVER_THE_WORDS = 0.9
 """Of the cosines, from which words say nothing more: a small library has few of them. No other
 matter came to more than 0.87."""
@@ -513,14 +507,14 @@ def _belong(
     None for the paper of what is to be beaten or replaced: 'what beats X' does not ask for X.
     """
     papers = [one.hit.paper for one in seen]
-    rival = _RATHER_THAN.search(question.standalone)
+    rival = rival_named(question.standalone)
     found = chances(
         question,
         [(paper.title, _own_words(paper, rows)) for paper in papers],
         [one.closeness for one in seen],
     )
     return {
-        paper.id: 0.0 if rival and mention(paper, rival["what"]) is not None else chance
+        paper.id: 0.0 if mention(paper, rival) is not None else chance
         for paper, chance in zip(papers, found, strict=True)
     }
 

@@ -165,6 +165,13 @@ _ANY_OF_A_SORT = re.compile(
     r"|report|benchmark|dataset|article|review)\b)",
 )
 """Asks for whatever is of a sort, of no one paper ('which losses work on small objects')."""
+_RIVAL = re.compile(
+    r"\b(?:beats?|outperforms?|surpass(?:es)?|(?:better|faster|cheaper|smaller|more \w+) than"
+    r"|alternatives? (?:to|for)|substitutes? for|instead of|replaces?|in place of)\s+(?P<what>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_WHATEVER = re.compile(r"^(?:which|what|who)\b(?!.*\b(?:do|does|did)\b)", re.IGNORECASE)
+"""With ``_RIVAL``: whatever beats or replaces it, and not what the one thing beats."""
 _WHAT_IS = re.compile(
     r"^what(?:['’]?s| is| are) (?!the |some |all |any )"
     rf"(?:(?:[\w-]+\s+){{0,3}}{_MANY}|(?:an? )?{_MEASURE})[?.!]*$",
@@ -275,7 +282,16 @@ def _model() -> KindModel:
 
 def kind_of(question: str) -> QuestionKind:
     """The kind of answer a question wants, by its words."""
-    return _model().kind(question)
+    kind = _model().kind(question)
+    if kind is QuestionKind.FACT and rival_named(question) and _WHATEVER.search(_plain(question)):
+        return QuestionKind.LIST
+    return kind
+
+
+def rival_named(question: str) -> str:
+    """What is to be beaten or replaced, with the words behind it; empty where nothing is."""
+    match = _RIVAL.search(_plain(question))
+    return match["what"] if match else ""
 
 
 def _plain(question: str) -> str:
