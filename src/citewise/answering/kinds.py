@@ -157,7 +157,8 @@ _OF_TWO = re.compile(
 _ANY_OF_A_SORT = re.compile(
     r"^(?:which|what)\s+(?!(?:causes|makes|limits|helps|keeps|lets|sets|distinguishes|drives|explains"
     r"|separates|goes|counts|happens|holds|stands|comes|gives|leads|prevents|stops|hinders|remains"
-    r"|changes|works|triggers|determines|influences|affects|governs)\b)(?:[a-z][\w-]*\s+){0,2}?(?:[a-z][\w-]*[a-z](?<![sui])s|[A-Z]+s|data|criteria)\s+"
+    r"|changes|works|triggers|determines|influences|affects|governs)\b)"
+    r"(?:[a-z][\w-]*\s+){0,2}?(?:[a-z][\w-]*[a-z](?<![sui])s|[A-Z]+s|data|criteria)\s+"
     r"(?!(?:does|did|is|was|has|had|of|in|for|on|from|with|by|to|at|about|between|and|or|as|than"
     r"|when|if|while)\b|(?:do|are|were|have|can|could|will|would|should)\s+(?:the|this|that|these"
     r"|those|it|they|its|their|he|she|[A-Z]\S*|\w+[A-Z]\S*)(?:\s|$))"
