@@ -67,6 +67,19 @@ def test_what_only_comes_near_says_that_it_may_miss(assistant: Assistant) -> Non
     assert MAY_MISS not in clear.text
 
 
+@pytest.mark.parametrize(
+    "asked", ["which papers study energy use of LLMs", "what is done about energy use of LLMs"]
+)
+def test_a_question_of_common_words_does_not_lean_on_one_that_was_declined(
+    asked: str, assistant: Assistant
+) -> None:
+    declined = assistant.ask("does sourdough rise")
+    assert not declined.answered
+    after = assistant.ask(asked, declined.history)
+    assert after.answered
+    assert "sourdough" not in after.standalone_question + after.text
+
+
 def test_before_papers_have_vectors_their_words_decide(tmp_path: Path) -> None:
     with Library.open(tmp_path / "library") as library:
         library.ingest(sample_folder(), embed=False)

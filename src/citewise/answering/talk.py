@@ -277,6 +277,10 @@ def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bo
         return False
     if _FOR_PAPERS.match(text):
         return True
+    words = content_words(text)
+    if not papers and len(words) > 1 and not all(map(is_aspect, words)):
+        # The answer before told of nothing that it could lean on, however common its words.
+        return True
     own = own_terms(text, library)
     kind = kind_of(text)
     topic = "?" not in text and not _ASKING.search(text) and len(own) > 1
