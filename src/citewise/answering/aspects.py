@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from citewise.answering.evidence import own_work_starts
+from citewise.answering.gist import gist_asked, telling
 from citewise.answering.talk import content_words, is_aspect, mention, without_opening
 from citewise.backends.facets import MENDS
 from citewise.backends.figures import counted
@@ -135,12 +136,18 @@ _ASPECTS = (
         r"|alleles?\b|genomes?\b|simulat|on (?:the )?(?![GCT]PU)(?-i:[A-Z]\w*[A-Z0-9])",
     ),
 )
-"""Parts of a study that many abstracts leave out. Own lists: what every abstract tells (methods,
-results) is not among them, for it is told in too many ways."""
+"""Parts of a study that many abstracts leave out. Own lists. What every abstract tells (problem,
+idea, results) is told in too many ways to be known by its words: see ``gist``."""
 
 _END_OF_A_TITLE = 40
 """Characters by which a title is known."""
 _QUESTION_WORD = re.compile(r"\b(?:what|which|how|why|who|where|when)\b", re.IGNORECASE)
+_COINED = r"[A-Za-z]+[a-z]*[A-Z0-9][\w+-]*\w"
+_GIVEN = re.compile(
+    r"\b(?i:propos|introduc|present|develop|call|dub|nam|term|creat|releas)\w*\b"
+    rf"[^.;:]{{0,80}}?(?<![\w-])({_COINED})(?![\w-])"
+)
+"""A name that a paper gives to what it makes: with capitals or digits inside."""
 _JOINED = re.compile(r"\b(?:and|or|but|than)\b|[,;:]\s", re.IGNORECASE)
 _OF_OTHERS = re.compile(
     rf"\b{MENDS}"
@@ -189,6 +196,8 @@ class AspectAsked:
     """Places of the sentences of its abstract that speak of it."""
     unsaid: str | None = None
     """Why the paper does not answer it; None if it speaks of it."""
+    gist: bool = False
+    """Whether it is what every abstract tells, and ``spoken`` is to be told in its order."""
 
 
 def aspect_asked(question: Question, hits: Sequence[Hit]) -> AspectAsked | None:
@@ -200,8 +209,8 @@ def aspect_asked(question: Question, hits: Sequence[Hit]) -> AspectAsked | None:
     meant = _meant(question, papers)
     if len(meant) != 1:
         return None
-    name = short_name(meant[0].heading).rstrip(". ")
     paper = meant[0]
+    name = short_name(paper.heading).rstrip(". ")
     asked = _without_names(question.text if question.focus else question.standalone, paper)
     if len(_QUESTION_WORD.findall(asked)) > 1 or _JOINED.search(asked):
         return None
@@ -218,6 +227,8 @@ def aspect_asked(question: Question, hits: Sequence[Hit]) -> AspectAsked | None:
         unsaid = f"the abstract of '{name}' does not say how many {thing}"
         return AspectAsked(paper, unsaid=unsaid)
     aspect = next((one for one in _ASPECTS if one.asked.search(asked)), None)
+    if aspect is None and (gist := gist_asked(asked)):
+        return AspectAsked(paper, frozenset(telling(gist, _sentences(paper))), gist=True)
     if aspect is None or not all(map(is_aspect, content_words(aspect.asked.sub(" ", asked)))):
         return None
     if _speaks_of(aspect, paper):
@@ -236,7 +247,11 @@ def speaking_first(asked: AspectAsked, evidence: Sequence[Evidence]) -> tuple[Ev
     spans = sentence_spans(asked.paper.abstract)
     order = sorted(
         range(len(spans)),
-        key=lambda at: (at not in asked.spoken, found.get(spans[at][0], len(evidence)), at),
+        key=lambda at: (
+            at not in asked.spoken,
+            0 if asked.gist else found.get(spans[at][0], len(evidence)),
+            at,
+        ),
     )
     return tuple(
         Evidence(
@@ -259,12 +274,30 @@ def _meant(question: Question, papers: Sequence[Paper]) -> list[Paper]:
     named = [paper for paper in papers if mention(paper, asked) is not None]
     # A question that is folded into another loses words like 'Study of' before a title.
     ends = [(paper, paper.heading.rstrip(". ")[-_END_OF_A_TITLE:].casefold()) for paper in papers]
-    return named or [paper for paper, end in ends if end in asked.casefold()]
+    named = named or [paper for paper, end in ends if end in asked.casefold()]
+    return named or [paper for paper in papers if _names_its_work(paper, asked)]
+
+
+def _names_its_work(paper: Paper, asked: str) -> bool:
+    """Whether a question has the name that a paper gives to its own work in its abstract alone."""
+    if _title_names(paper.heading):
+        return False
+    given = {name for text in _sentences(paper) for name in _GIVEN.findall(text)}
+    return not given.isdisjoint(re.findall(r"[\w+-]+", asked))
+
+
+def _title_names(heading: str) -> bool:
+    """Whether a title begins with a name, 'NAME: ...'."""
+    name = short_name(heading)
+    return name != heading and " " not in name
 
 
 def _without_names(asked: str, paper: Paper) -> str:
     asked, heading = without_tex(asked), without_tex(paper.heading)
-    for name in (heading, short_name(heading)):
+    names = [heading, short_name(heading)]
+    if not _title_names(heading):
+        names += [name for text in _sentences(paper) for name in _GIVEN.findall(text)]
+    for name in names:
         asked = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", asked, flags=re.IGNORECASE)
     return without_opening(" ".join(asked.split()))
 

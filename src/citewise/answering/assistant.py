@@ -130,6 +130,8 @@ _ATTEMPT_WITH_MODEL = 0.12
 """Below this probability a model is not even asked; it can decline by itself above."""
 _NEVER_SAID = 0.02
 """That the papers hold what no abstract ever says."""
+_ALWAYS_TOLD = 0.9
+"""That a paper says what it is for and what it found. Chosen by hand."""
 _REVISE_WITHIN_S = 60.0
 """A model that took longer for its answer is not asked to rewrite any of it."""
 _AT_ONCE = 32
@@ -310,12 +312,16 @@ class Assistant:
         selection = gathered.selection
         odds = answerability(selection.features, selection.unknown_words)
         unsaid = asked_of_record(question, gathered.hits)
-        # A model reads for itself.
-        aspect = aspect_asked(question, gathered.hits) if self._from_papers_alone() else None
+        aspect = aspect_asked(replace(question, text=asked), gathered.hits)
+        if aspect is not None and not (aspect.gist or self._from_papers_alone()):
+            aspect = None  # A model reads for itself.
         if unsaid is None and aspect is not None:
             unsaid = aspect.unsaid
         if unsaid is not None:
             odds = Answerability(_NEVER_SAID, unsaid)
+        elif aspect is not None and aspect.gist:
+            question = replace(question, kind=QuestionKind.FACT)
+            odds = Answerability(max(odds.probability, _ALWAYS_TOLD), odds.reason)
 
         draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
         quoted = self._quoted(form, last)
@@ -346,10 +352,10 @@ class Assistant:
             effort,
             parts,
             rivals,
-            selection.unheard,
+            () if aspect is not None and aspect.gist else selection.unheard,
             _length(form),
             # In a talk the papers before may say what the question leaves out.
-            unsure=not question.focus and odds.probability < UNSURE,
+            unsure=not (question.focus or wanted) and odds.probability < UNSURE,
         )
         from_papers = Quoting() if quoted else self._from_papers(question, gathered)
         if self._from_papers_alone():

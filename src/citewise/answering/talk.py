@@ -286,7 +286,7 @@ def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bo
     topic = "?" not in text and not _ASKING.search(text) and len(own) > 1
     if kind is QuestionKind.LIST or topic:
         return bool(own)
-    whole = kind in (*SEVERAL, QuestionKind.DEFINITION) or len(content_words(text)) > _MOST_ASPECTS
+    whole = kind in (*SEVERAL, QuestionKind.DEFINITION) or len(words) > _MOST_ASPECTS
     if len(text.split()) <= _FEW_WORDS or (len(papers) == 1 and not whole):
         own -= terms_of(papers, library)
     return bool(own)

@@ -90,18 +90,19 @@ def _facet(asked: str, said: str) -> Facet:
     return Facet(re.compile(begins, re.IGNORECASE), re.compile(rf"\b(?:{said})", re.IGNORECASE))
 
 
+_DRAWBACKS = _facet(
+    r"(?:limitations?|limits|drawbacks?|weakness(?:es)?|shortcomings?|disadvantages?|downsides?"
+    r"|challenges?|problems?|issues?|difficulties|pitfalls?|cons|caveats?|bottlenecks?"
+    r"|failure modes?|wrong|catch)",
+    _FAILS,
+)
 _FACETS = (
     _facet(
         r"(?:pros and cons|(?:dis)?advantages and (?:dis)?advantages|strengths and weaknesses"
         r"|benefits and (?:risks|drawbacks|limitations)|trade-?offs?)",
         rf"{_HELPS}|{_FAILS}|trade-?offs?",
     ),
-    _facet(
-        r"(?:limitations?|limits|drawbacks?|weakness(?:es)?|shortcomings?|disadvantages?|downsides?"
-        r"|challenges?|problems?|issues?|difficulties|pitfalls?|cons|caveats?|bottlenecks?"
-        r"|failure modes?|wrong|catch)",
-        _FAILS,
-    ),
+    _DRAWBACKS,
     _facet(r"(?:benefits?|advantages?|strengths?|pros|upsides?|merits?)", _HELPS),
     _facet(
         r"(?:risks?|dangers?|harms?|threats?|hazards?|vulnerabilities|side[- ]effects?)",
@@ -128,6 +129,11 @@ _FACETS = (
         r"cost|expens|\bGPU|hours?\b|memory|budget|overhead|price|energy|dollars?\b|carbon|resources?",
     ),
 )
+
+
+def says_trouble(sentence: str) -> bool:
+    """Whether a sentence says where something fails or is hard."""
+    return _DRAWBACKS.said_in(sentence)
 
 
 def facet_asked(question: str) -> Facet | None:

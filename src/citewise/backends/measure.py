@@ -44,10 +44,12 @@ _IMPROVED = re.compile(
 _HOW_OLD = re.compile(r"\bhow old\b", re.IGNORECASE)
 _CALLED_OTHERWISE = re.compile(
     r"(?:years?|percent\w*|share|fraction|proportion|number|amount|factor|margin|extent|gain|effect"
-    r"|impact|improve\w*|reduc\w*|increas\w*|decreas\w*|decline|drop|differen\w*|change|savings?)$",
+    r"|impact|improve\w*|reduc\w*|increas\w*|decreas\w*|decline|drop|differen\w*|change|savings?"
+    r"|hardware|software|[cgt]pus?|devices?|machines?|accelerators?|processors?|servers?|chips?"
+    r"|data|datasets?|languages?)$",
     re.IGNORECASE,
 )
-"""What papers do not call so where they give its figure."""
+"""What papers do not call so where they give its figure, or what has none."""
 _HEAD = re.compile(
     r"(?:ratio|rate|risk|score|value|level|index|error|size|length|time)s?$", re.IGNORECASE
 )
