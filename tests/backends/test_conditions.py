@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from citewise.backends.conditions import OfSort, OtherThan, Without, condition_of
+from citewise.backends.conditions import OfSort, OtherThan, Without, condition_of, what_to_read_on
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,9 @@ def test_the_sort_of_paper_is_read_apart_from_the_matter(
         "Which papers use dataset distillation?",
         "How do caches of glass review their lamps?",
         "How well does Lantern do on the long benchmark?",
+        # Praise, no thing to be absent.
+        "error-free caches",
+        "a hands-free lamp",
     ],
 )
 def test_a_sort_that_is_only_spoken_of_is_no_condition(question: str) -> None:
@@ -54,6 +57,8 @@ def test_a_sort_that_is_only_spoken_of_is_no_condition(question: str) -> None:
         ("caches that do not rely on lamps", ("lamps",), "caches"),
         ("caches without access to the lamp data", ("lamp", "data"), "caches"),
         ("Can I cache texts without lamps?", ("lamps",), "Can I cache texts"),
+        ("lamp-free caches for texts", ("lamp",), "caches for texts"),
+        ("Which caches are lamp-free?", ("lamp",), "Which caches"),
     ],
 )
 def test_what_is_to_be_absent_is_read(question: str, thing: tuple[str, ...], matter: str) -> None:
@@ -158,3 +163,19 @@ def test_the_word_before_data_is_what_is_left_out() -> None:
     assert without is not None
     assert without.said_in("A calibration-free cache.")
     assert without.said_in("A data-free cache.")
+
+
+@pytest.mark.parametrize(
+    ("question", "matter"),
+    [
+        ("Where should I start reading on glass caches?", "glass caches?"),
+        ("what would be a good first paper to read about lamps", "lamps"),
+        ("What should I read to learn about lamps?", "lamps?"),
+        ("Recommend an introduction to caches", "caches"),
+        ("Which caches read lamps?", None),
+        ("Where do caches start on glass?", None),
+        ("How should a cache read in parallel with lamps?", None),
+    ],
+)
+def test_a_wish_for_something_to_begin_with_is_read(question: str, matter: str | None) -> None:
+    assert what_to_read_on(question) == matter

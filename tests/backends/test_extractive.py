@@ -157,6 +157,30 @@ def test_what_merely_says_where_the_code_is_is_told_to_who_asks_for_it() -> None
     assert "available" in written(QuestionKind.FACT, paper, asked="Where is the code?").text
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("Give me two papers on caches", 2),
+        ("top 3 methods for long texts", 3),
+        ("name one paper about caches", 1),
+        ("Which papers halve memory?", 4),
+        # These numbers count something else.
+        ("Which papers use two GPUs for one cache?", 4),
+        ("Which papers on caches of 2 methods are there?", 4),
+    ],
+)
+def test_as_many_papers_as_are_asked_for(asked: str, told: int) -> None:
+    papers = [replace(LANTERN, id=f"p{at}", title=f"Cache {at}") for at in range(4)]
+    cited = written(QuestionKind.LIST, *papers, asked=asked)
+    assert len({citation.paper.id for citation in cited.citations}) == told
+
+
+def test_surveys_are_the_first_to_read() -> None:
+    survey = replace(HARBOR, title="Caches of all kinds: a survey")
+    cited = written(QuestionKind.LIST, LANTERN, survey, asked="What should I read on caches?")
+    assert [citation.paper.title for citation in cited.citations] == [survey.title, LANTERN.title]
+
+
 def test_one_paper_alone_is_no_list() -> None:
     cited = written(QuestionKind.LIST, LANTERN)
     assert not cited.text.startswith("- ")

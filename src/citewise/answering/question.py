@@ -29,7 +29,7 @@ from citewise.answering.talk import (
     without_opening,
 )
 from citewise.answering.wishes import only, pointed_at, wished_papers
-from citewise.backends.conditions import OfSort, condition_of
+from citewise.backends.conditions import OfSort, condition_of, what_to_read_on
 from citewise.backends.facets import facet_asked
 from citewise.library.library import Library
 from citewise.library.passages import sentence_spans
@@ -145,6 +145,8 @@ def _kind_here(text: str, library: Library) -> QuestionKind:
     A few words that ask for nothing ('graph networks on phones') want one.
     """
     bare = "?" not in text and len(text.split()) <= _LONGEST_TOPIC and not _ASKS.search(text)
+    if what_to_read_on(text):
+        return QuestionKind.LIST
     topic = bare and by_rule(text) is QuestionKind.FACT
     kind = QuestionKind.OVERVIEW if topic else kind_of(text)
     facet = facet_asked(text)
@@ -170,6 +172,7 @@ def matter_of(question: Question) -> str:
     asked = question.standalone
     if question.kind not in SEVERAL:
         return asked
+    asked = what_to_read_on(asked) or asked
     condition = condition_of(asked) if question.kind in WIDE else None
     for wanted in (asked,) if condition is None else (condition.matter, asked):
         # 'Which methods work' is all frame.

@@ -251,6 +251,7 @@ class OfSort:
         return self.sort.held_by(title, sentences)
 
 
+SURVEYS = OfSort(_SURVEY, "")
 _ARTICLES = r"(?:(?:any|an?|the|further|additional|extra|more|separate|second|all|its|their)\s+)*"
 _THING = r"(?P<thing>\w[\w-]*(?:\s+\w[\w-]*){0,2})"
 _ASKS_WITHOUT = _any_case(
@@ -262,6 +263,12 @@ _ASKS_WITHOUT = _any_case(
     rf"\s+{_ARTICLES}{_THING}"
 )
 """A question for what does without something."""
+_ASKS_FREE = _any_case(
+    r"(?:\b(?:that|which)\s+)?(?:\b(?:are|is)\s+)?"
+    r"(?<![\w-])(?!collision|error|noise|risk|hands|disease|bug|progression|event|relapse|deadlock"
+    r"|cost|wait|lock|trouble|side)(?P<thing>[a-z]{3,})[- ]free\b"
+)
+"""The same, as 'training-free'; not what is only praised."""
 _ASKS_OTHER = _any_case(
     r",?\s*\b(?:but not|except(?: for)?|other than|excluding|apart from|aside from"
     rf"|(?:that are |are )?not (?:about|on|based on))\s+{_ARTICLES}{_THING}"
@@ -406,15 +413,35 @@ class OtherThan:
 Condition = OfSort | Without | OtherThan
 
 
+_TO_LEARN = r"(?:learn|know|understand|get into|read)(?: (?:more )?about)?"
+_TO_READ = _any_case(
+    r"^(?:(?:what|which|where|can|could|would|should|do|does|you|i|we|is|are|be|please|some|an?|the"
+    r"|good|best|great|nice|right|first|introductory|recommend(?:ed)?|suggest(?:ed)?|me|single|next"
+    r"|most|important|must|one|key|how)\s+)*"
+    r"(?:papers?|works?|articles?|surveys?|reading|overview)?\s*(?:to )?"
+    r"\b(?:read(?:ing)?|start(?:ing)?|begin|get started|introduction|primer)\b"
+    r"(?: (?:reading|point|with|first|up|here))*\s+(?:papers?\s+)?"
+    rf"(?:about|on|of|for|with|in|(?:if i want )?to {_TO_LEARN}|when it comes to"
+    r"|(?<=introduction )to)\s+"
+)
+
+
+def what_to_read_on(question: str) -> str | None:
+    """The matter of a wish for something to begin with ('what should I read first on X?')."""
+    match = _TO_READ.match(question)
+    return question[match.end() :] if match else None
+
+
 @lru_cache(maxsize=256)
 def condition_of(question: str) -> Condition | None:
     """The condition that a question sets on the papers themselves, if any."""
-    for pattern in (_ASKS_OTHER, _ASKS_WITHOUT):
+    for pattern in (_ASKS_OTHER, _ASKS_WITHOUT, _ASKS_FREE):
         if match := pattern.search(question):
             words = match["thing"].split()
             stop = next((at for at, word in enumerate(words) if at and word.lower() in _STOPS), 3)
             thing = tuple(words[:stop])
             end = match.start("thing") + len(" ".join(thing))
+            end = match.end() if pattern is _ASKS_FREE else end
             matter = " ".join(f"{question[: match.start()]} {question[end:]}".split())
             matter = _TAIL.sub("", matter).rstrip(" ?.!")
             if pattern is _ASKS_OTHER:

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from citewise.backends.base import Length, WritingTask
-from citewise.backends.conditions import Condition, condition_of
+from citewise.backends.conditions import SURVEYS, Condition, condition_of, what_to_read_on
 from citewise.backends.definition import NOT_DEFINED, defines, tells_of, thing_defined
 from citewise.backends.facets import facet_asked
 from citewise.backends.figures import figure_for, in_bold, measure_missing, things_named
@@ -174,6 +174,8 @@ _MOST_UNHEARD = 3
 _MOST_UNSAID = 3
 _MOST_PAPERS = {QuestionKind.LIST: 8, QuestionKind.OVERVIEW: 9, QuestionKind.COMPARISON: 3}
 _MOST_PAPERS_OTHERWISE = 3
+_MOST_WANTED = 15
+"""Papers that are told at most, however many are asked for."""
 _COMPARED_AT_LEAST = 2
 _FIGURES = frozenset({QuestionKind.NUMBER, QuestionKind.COMPARISON})
 """Kinds of question that a figure answers, if they ask for one."""
@@ -196,7 +198,8 @@ _HOLLOW = re.compile(
     r"^[^,;:]{0,60}\b(?:further|future|additional|more|larger?) (?:[\w-]+ ){0,3}?"
     r"(?:research|stud(?:y|ies)|trials?|work|investigations?|data)\b"
     r".*\b(?:needed|required|warranted|necessary|should)\b"
-    r"|\b(?:we hope\b|pav(?:e|es|ing) the way\b"
+    r"|\b(?:we hope\b|we believe (?:that )?(?:this|our) [\w-]+ (?:will|can|could)\b"
+    r"|pav(?:e|es|ing) the way\b"
     r"|(?:great|significant|strong) (?:potential|promise)\b"
     r"|(?:spark|inspire|foster|stimulate|encourage)s? (?:further|future|more|new) "
     r"(?:research|work|studies)\b"
@@ -204,6 +207,8 @@ _HOLLOW = re.compile(
     r"|(?:findings|results|work|study|insights) (?:will|may|might|could) (?:\w+ )?"
     r"(?:help|aid|contribute|promote)\b"
     r"|set(?:s|ting)? the stage\b|opens? (?:up )?new\b"
+    r"|(?:outline|discuss|highlight|suggest|present|identif|provide)\w* (?:[\w-]+ ){0,4}?"
+    r"(?:future|promising|potential|open) (?:research )?(?:directions?|challenges|avenues)\b"
     r"|need for (?:further|future|additional|more|larger)\b"
     r"|needs? to be (?:found|addressed|confirmed|determined|explored|investigated|studied)\b)",
     re.IGNORECASE,
@@ -324,6 +329,8 @@ def _chosen(task: WritingTask) -> _Chosen:
         if facet := facet_asked(task.question.standalone):
             saying = [group for group in told if facet.said_in(group[0].span.text)]
             told = saying if len(saying) >= _FEWEST_THAT_SAY else told
+        if what_to_read_on(task.question.standalone):
+            told.sort(key=lambda group: not _holds(group[0].paper, SURVEYS))
         wider = [group for group in ranked if group[0].belongs >= BARELY]
         return _Chosen(told[: _most_papers(task)], wider)
     compared = kind is QuestionKind.COMPARISON
@@ -356,9 +363,32 @@ def _most_sentences(task: WritingTask) -> int:
     return _SENTENCES[kind]
 
 
+_COUNT = r"(?P<count>one|two|three|four|five|six|seven|eight|nine|ten|[1-9]\d?)"
+_COUNT_WANTED = re.compile(
+    r"^(?:(?:please|can|could|would|you|i|we|want|need|to|know|give|show|list|name|find|recommend"
+    r"|suggest|tell|pick|get|read|me|us|what|which|are|the|any|just|only|some|about)\s+)*"
+    rf"(?:top[- ]|best |first |main |most \w+ )?{_COUNT} (?:[a-z][\w-]* ){{0,3}}?"
+    r"(?:papers?|works?|methods?|studies|study|articles?|approach(?:es)?|examples?|techniques?"
+    r"|models?|datasets?|benchmarks?|surveys?|reviews?|ways?|systems?|frameworks?)\b",
+    re.IGNORECASE,
+)
+_NUMBERS = "one two three four five six seven eight nine ten".split()
+
+
+def _papers_wanted(question: str) -> int | None:
+    """How many papers a question asks to be told ('give me three papers on ...')."""
+    match = _COUNT_WANTED.match(question)
+    if match is None:
+        return None
+    count = match["count"].lower()
+    return _NUMBERS.index(count) + 1 if count in _NUMBERS else int(count)
+
+
 def _most_papers(task: WritingTask) -> int:
     """Papers that an answer of the length that is wanted tells of."""
     kind = task.question.kind
+    if kind in _ANY_NUMBER and (wanted := _papers_wanted(task.question.standalone)):
+        return min(wanted, _MOST_WANTED)
     if task.length is Length.SHORT:
         return _PAPERS_IN_SHORT.get(kind, _PAPERS_IN_SHORT_OTHERWISE)
     return _MOST_PAPERS.get(kind, _MOST_PAPERS_OTHERWISE)
