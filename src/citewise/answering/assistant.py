@@ -46,7 +46,7 @@ from citewise.answering.revising import Draft
 from citewise.answering.talk import DECLINED, Talk
 from citewise.answering.wishes import asks_what_it_says
 from citewise.backends.base import Backend, Length, Reviser, WritingTask
-from citewise.backends.conditions import Condition, condition_of
+from citewise.backends.conditions import SURVEYS, Condition, condition_of, what_to_read_on
 from citewise.backends.definition import thing_defined
 from citewise.backends.extractive import ExtractiveBackend, figure_missing
 from citewise.backends.limits import Limits
@@ -516,6 +516,8 @@ class Assistant:
         if question.kind is QuestionKind.DEFINITION and thing_defined(question.standalone):
             hits += self._defining(question, hits, search)
         condition = condition_of(question.standalone) if question.kind in WIDE else None
+        if condition is None and what_to_read_on(question.standalone):
+            condition = SURVEYS
         if condition is not None:
             hits += self._holding(question, condition, hits)
         selection = select_evidence(

@@ -65,6 +65,8 @@ _CUES = (
 """Words of a question, the units that may answer them, whether a bare number may as well, and words
 around a figure that speak of the same."""
 
+_OF_THINGS = re.compile(r"[\d,]+ (?:[a-z-]+ ){0,2}?[A-Za-z-]{2,}s\b")
+"""A number of things, which is no share of anything: '17 readers'."""
 _VERSION = re.compile(r"(?<=[a-z,(] )[A-Z][\w-]*[a-z][\w-]* $")
 _VERSION_NUMBER = re.compile(r"1?\d(?:\.\d{1,2})?(?: to 1?\d(?:\.\d{1,2})?)?")
 """A name and its number: 'of Lantern 3.1'."""
@@ -227,6 +229,8 @@ def figure_for(text: str, question: str) -> Figure | None:
         elif not fits and (measure or cues) and not gained:
             bare = beside or (not measure and any(bare for _, _, bare, _ in cues))
             if not bare or (cues and unit.strip()):
+                continue
+            if cues == _CUES[:1] and not beside and _OF_THINGS.match(figure + after):
                 continue
         around = f"{before} {after}"
         wide = bare_text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
