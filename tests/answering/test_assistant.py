@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from citewise.answering import assistant as assistant_module
 from citewise.answering.assistant import LONGEST_QUESTION, Assistant
 from citewise.backends.base import WritingTask
 from citewise.backends.extractive import ExtractiveBackend
@@ -399,3 +400,39 @@ def test_papers_that_hold_a_condition_are_looked_for_and_told_first(
     assert title in held
     assert near
     assert held.startswith("- **")
+
+
+def test_a_list_hears_the_rarest_word_where_the_nearest_papers_lack_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assistant_module, "_MANY_PAPERS", 3)
+    places = "shops banks hotels schools airports clinics museums libraries farms ports courts "
+    places += "parks stations theatres zoos"
+    near = [
+        Paper(
+            id=f"{place}-{who}",
+            title=f"Chatbots in {place}: a study of chatbots for {who}",
+            abstract=f"We study chatbots in {place}. Chatbots talk with {who} about what they "
+            "want. People like chatbots that answer soon.",
+        )
+        for place in places.split()
+        for who in ("guests", "staff")
+    ]
+    asked_for = [
+        Paper(
+            id="measured",
+            title="Why models flatter",
+            abstract="Sycophancy makes language models agree with whoever asks. We measure "
+            "sycophancy of six models by questions with a wrong hint.",
+        ),
+        Paper(
+            id="halved",
+            title="Less flattery by training",
+            abstract="Models that are trained by ratings tend to sycophancy. We halve it with "
+            "debates.",
+        ),
+    ]
+    with Library.open(tmp_path / "library") as library:
+        library.add([*near, *asked_for])
+        answer = Assistant(library).ask("Which papers study sycophancy in chatbots?")
+    assert {citation.paper.id for citation in answer.citations} == {"measured", "halved"}
