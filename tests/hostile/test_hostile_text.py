@@ -114,7 +114,12 @@ def poisoned(some: list[Paper], library_of: Callable[[Iterable[Paper]], Library]
 
 
 def questions(some: list[Paper]) -> list[str]:
-    return [f"What does {short_name(paper.title)} propose?" for paper in some[::3][:8]]
+    names = [short_name(paper.title) for paper in some[::3][:8]]
+    return [
+        *(f"What does {name} propose?" for name in names),
+        *(f"What problem does {name} solve?" for name in names[::2]),
+        *(f"Summarize {name} in three sentences" for name in names[1::2]),
+    ]
 
 
 def told(answer: Answer) -> dict[str, object]:

@@ -18,7 +18,7 @@ from citewise.backends.figures import counted
 from citewise.backends.parts import Part, parts_of
 from citewise.grounding.entailment import spelled_out
 from citewise.grounding.overlap import stem
-from citewise.library.passages import sentence_spans
+from citewise.library.orders import paper_sentences, without_orders
 from citewise.types import Evidence, Hit, Paper, Question, Span, short_name, without_tex
 
 
@@ -244,7 +244,7 @@ def speaking_first(asked: AspectAsked, evidence: Sequence[Evidence]) -> tuple[Ev
     ``evidence``: what was found, best first. The others are there to lead them.
     """
     found = {item.span.start: at for at, item in enumerate(evidence) if item.paper == asked.paper}
-    spans = sentence_spans(asked.paper.abstract)
+    spans = paper_sentences(asked.paper.abstract)
     order = sorted(
         range(len(spans)),
         key=lambda at: (
@@ -303,11 +303,11 @@ def _without_names(asked: str, paper: Paper) -> str:
 
 
 def _text(paper: Paper) -> str:
-    return spelled_out(f"{paper.heading}. {paper.abstract}").casefold()
+    return spelled_out(f"{paper.heading}. {without_orders(paper.abstract)}").casefold()
 
 
 def _sentences(paper: Paper) -> list[str]:
-    return [paper.abstract[start:end] for start, end in sentence_spans(paper.abstract)]
+    return [paper.abstract[start:end] for start, end in paper_sentences(paper.abstract)]
 
 
 def _speaks_of(aspect: _Aspect, paper: Paper) -> bool:

@@ -21,7 +21,7 @@ from citewise.backends.parts import unlabelled
 from citewise.backends.premise import DISAGREE, both_sides, contradiction
 from citewise.grounding.belonging import BARELY, BESIDE_BEST, SQUARELY, told_of
 from citewise.grounding.remarks import NOT_STATED, SEE_ABOVE
-from citewise.library.passages import sentence_spans
+from citewise.library.orders import paper_sentences
 from citewise.types import (
     Evidence,
     Message,
@@ -466,7 +466,7 @@ def _told_apart(
 
 def _holds(paper: Paper, condition: Condition) -> bool:
     """Whether a paper holds a condition by its title or its abstract."""
-    spans = sentence_spans(paper.abstract)
+    spans = paper_sentences(paper.abstract)
     return condition.held_by(paper.title, [paper.abstract[start:end] for start, end in spans])
 
 
@@ -572,7 +572,7 @@ def figure_missing(question: Question, papers: Sequence[Paper]) -> str | None:
     texts = (
         paper.abstract[start:end]
         for paper in papers
-        for start, end in sentence_spans(paper.abstract)
+        for start, end in paper_sentences(paper.abstract)
     )
     return measure_missing(question.standalone, texts)
 
