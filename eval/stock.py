@@ -10,7 +10,7 @@ citewise ships, which holds the same model in eight bits and is faster.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from citewise.types import Paper
 _SHIPPED = Path(__file__).resolve().parents[1] / "src" / "citewise" / "models" / "minilm"
 _UNREAD = ("config.json", "special_tokens_map.json", "tokenizer_config.json", "vocab.txt")
 """Files that Chroma looks for and never reads."""
+_READ = 254
+"""Tokens of a text that Chroma's default embedding function reads, special ones not counted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +30,12 @@ class StockIndex:
 
     chunks: int
     collection: Any
+
+    def read(self, model: Path) -> float:
+        """Share of the chunks' tokens that the embedding function reads, 0 to 1."""
+        pieces = _word_pieces(model)
+        sizes = [len(pieces(chunk)) for chunk in self.collection.get()["documents"]]
+        return sum(min(size, _READ) for size in sizes) / max(1, sum(sizes))
 
     def search(self, query: str, k: int) -> list[str]:
         """Ids of papers, nearest first: of the best ``2 k`` chunks, for a paper may have two."""
@@ -61,10 +69,24 @@ def shipped_model(folder: Path) -> Path:
     return folder
 
 
-def ingest(papers: Sequence[Paper], folder: Path, model: Path) -> StockIndex:
+def _word_pieces(model: Path) -> Callable[[str], list[int]]:
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    tokenizer = Tokenizer.from_file(str(model / "onnx" / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def ingest(
+    papers: Sequence[Paper], folder: Path, model: Path, *, whole: bool = False
+) -> StockIndex:
     """Splits, embeds and stores the abstracts into ``folder``.
 
-    ``model``: what ``training/build_encoder.py --stock`` or ``shipped_model`` has made.
+    ``model``: what ``training/build_encoder.py --stock`` or ``shipped_model`` has made. As it
+    comes, the splitter makes one chunk of nearly every abstract, and the embedding function reads
+    the first 256 tokens of it. With ``whole`` the splitter counts as the model does and cuts where
+    the model would stop reading, without overlap: the least that has all of the text embedded.
     """
     # All of this is imported before the clock starts.
     import chromadb  # noqa: PLC0415
@@ -79,7 +101,11 @@ def ingest(papers: Sequence[Paper], folder: Path, model: Path) -> StockIndex:
             return session if typed else _Untyped(session)
 
     Default.DOWNLOAD_PATH = model
-    splitter = SentenceSplitter()
+    splitter = (
+        SentenceSplitter(chunk_size=_READ, chunk_overlap=0, tokenizer=_word_pieces(model))
+        if whole
+        else SentenceSplitter()
+    )
     client = chromadb.PersistentClient(path=str(folder))
     collection = client.create_collection("papers", embedding_function=Default())  # type: ignore[arg-type]
     chunks = [

@@ -283,7 +283,7 @@ def written(files: str) -> list[dict[str, Any]]:
 
 def written_rows(data: Path, rng: random.Random) -> Iterator[Row]:
     """Claims and questions written by hand over abstracts; each also beside another abstract."""
-    items = written("w*.jsonl")
+    items = written("w[0-9].jsonl")
     found = abstracts_of(data, items)
     texts = {ident: text for ident, (_, text) in found.items()}
     items = [item for item in items if item["id"] in texts]

@@ -100,20 +100,24 @@ class Filler:
     def indexing_words_beside(self) -> Iterator[Callable[[], None]]:
         """Gives what to call when papers were written: their words follow in a thread beside.
 
-        Hold the writer's lock. A call waits for what the one before has begun, and raises what
-        went wrong with it; when the context ends, all words are up to date.
+        Hold the writer's lock. A call waits for nothing, and raises what went wrong with words of
+        before; when the context ends, all words are up to date.
         """
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="citewise-words") as beside:
             begun: list[Future[None]] = []
 
             def index() -> None:
-                if begun:
+                # What is at work goes on until no paper is left, these among them.
+                if begun and begun[0].done():
                     begun.pop().result()
-                begun.append(beside.submit(self.index_words))
+                if not begun:
+                    begun.append(beside.submit(self.index_words))
 
             yield index
             for last in begun:
                 last.result()
+            # It may have looked for papers just before the last were written.
+            self.index_words()
 
     def forget_vectors(self) -> None:
         """Take stale passages out of the vectors; hold the writer's lock."""
