@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,11 +68,17 @@ class Room:
         if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
             self.faults.append(f"request: {request.url}")
 
-    def reload(self) -> None:
-        """Load the page anew; that this cut off a stream is no fault of the page."""
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """The page is left for another; that this cuts off a stream is no fault of the page."""
         before = len(self.faults)
-        self.page.reload()
+        yield
         self.faults[before:] = [one for one in self.faults[before:] if not CUT_OFF.search(one)]
+
+    def reload(self) -> None:
+        """Load the page anew."""
+        with self.leaving():
+            self.page.reload()
 
     def type(self, question: str) -> None:
         self.page.fill("#cw-box textarea", question)
