@@ -61,7 +61,7 @@ from citewise.grounding.abstention import (
     confidence,
 )
 from citewise.grounding.belonging import SQUARELY, told_of
-from citewise.grounding.reranking import READ, in_reading_order
+from citewise.grounding.reranking import READ, READ_WIDE, in_reading_order
 from citewise.library.library import Library
 from citewise.library.orders import order_spans, tells_a_model
 from citewise.types import (
@@ -111,8 +111,6 @@ _PAPERS_FOR_A_CONDITION = 150
 _HOLDING = 20
 """Papers that are looked through for a condition that a question sets on them, for each wording of
 it, and how many of those that hold it are judged beside the ones that were found anyway."""
-_HAVING_THE_RAREST = 12
-"""Papers with the rarest word of a matter that are judged beside the nearest."""
 _PLAIN = 0.95
 """How plainly it is said when no other paper need be looked for (``definition.how_plainly``)."""
 _EVIDENCE = {Effort.QUICK: 12, Effort.NORMAL: 24, Effort.DEEP: 48}
@@ -522,8 +520,6 @@ class Assistant:
             condition = SURVEYS
         if condition is not None:
             hits += self._holding(question, condition, hits)
-        elif question.kind in WIDE and len(self.library) > _MANY_PAPERS:
-            hits += self._with_rarest_word(question, hits)
         selection = select_evidence(
             question, hits, self.library, most=most, most_per_paper=_PER_PAPER, condition=condition
         )
@@ -573,37 +569,18 @@ class Assistant:
             replace(hit, rank=n) for n, hit in enumerate(holding[:_HOLDING], len(hits) + 1)
         )
 
-    def _with_rarest_word(self, question: Question, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        """Papers that have the rarest word of the matter, where most of the nearest lack it.
-
-        By meaning, papers on the commoner of two things come before those on both.
-        """
-        words = dict.fromkeys(word for hit in hits for word in hit.matched_words)
-        terms = {word: self.library.terms(word) for word in words}
-        found = self.library.document_frequencies([t for of in terms.values() for t in of])
-        papers = {word: min(map(found.__getitem__, of)) for word, of in terms.items() if of}
-        if len(papers) < 2:
-            return ()
-        rarest = min(papers, key=lambda word: papers[word])
-        if 2 * sum(rarest in hit.matched_words for hit in hits) >= len(hits):
-            return ()
-        known = {hit.paper.id for hit in hits}
-        having = self.library.find(rarest, _HAVING_THE_RAREST, question.filters).hits
-        further = [hit for hit in having if hit.paper.id not in known]
-        return tuple(replace(hit, rank=n) for n, hit in enumerate(further, len(hits) + 1))
-
     def _search(
         self, question: Question, papers: int, *, read: bool
     ) -> tuple[tuple[Hit, ...], list[str]]:
         """Papers for the question; those in focus are among them and stand higher.
 
-        With ``read`` the best of a large library are read beside it. Those of a list or an overview
-        are not: each is judged later.
+        With ``read`` the best of a large library are read beside it.
         """
         matter = matter_of(question)
-        read = read and question.kind not in WIDE and len(self.library) > _MANY_PAPERS
-        result = self.library.find(matter, max(papers, READ) if read else papers, question.filters)
-        found = in_reading_order(matter, result.hits)[:papers] if read else result.hits
+        many = READ_WIDE if question.kind in WIDE else READ
+        read = read and len(self.library) > _MANY_PAPERS
+        result = self.library.find(matter, max(papers, many) if read else papers, question.filters)
+        found = in_reading_order(matter, result.hits, many)[:papers] if read else result.hits
         notes = list(result.notes)
         if not question.focus:
             return names_first(question, found, self.library), notes

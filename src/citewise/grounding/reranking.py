@@ -17,6 +17,8 @@ from citewise.types import Hit
 
 READ = 16
 """Papers that are read, best first."""
+READ_WIDE = 40
+"""The same for a list or an overview, of which far more is told."""
 SHARE = 0.35
 """What the model's log-odds count beside those of the search's score. Chosen with READ on the
 collections of ``eval/bench_retrieval.py``."""
@@ -24,15 +26,15 @@ _EDGE = 1e-6
 """How near a score may come to 0 and 1."""
 
 
-def reranked(query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+def reranked(query: str, hits: Sequence[Hit], many: int = READ) -> tuple[Hit, ...]:
     """The hits in their new order, with new ranks and scores, 0 to 1.
 
-    The first ``READ`` are read; the others count as the least relevant of these. Raises
+    The first ``many`` are read; the others count as the least relevant of these. Raises
     ModelFileError when the model is damaged.
     """
     if not hits:
         return ()
-    read = hits[:READ]
+    read = hits[:many]
     papers = [(hit.paper.title, without_orders(hit.paper.abstract)) for hit in read]
     relevant = entailment_model().belong(pairs_for(query, papers))
     relevant += [min(relevant)] * (len(hits) - len(read))
@@ -49,12 +51,12 @@ def reranked(query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
     )
 
 
-def in_reading_order(query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+def in_reading_order(query: str, hits: Sequence[Hit], many: int = READ) -> tuple[Hit, ...]:
     """The hits in the order of ``reranked``, each with the score of the hit that had its place.
 
     For those who compare scores with those of other searches.
     """
-    pairs = zip(reranked(query, hits), hits, strict=True)
+    pairs = zip(reranked(query, hits, many), hits, strict=True)
     return tuple(replace(again, score=hit.score) for again, hit in pairs)
 
 
