@@ -108,6 +108,7 @@ def test_rankings_score_as_ir_measures_scores_them(ranked: list[str], wanted: li
     qrels = [ir_measures.Qrel("q", paper, 1) for paper in wanted]
     run = [ir_measures.ScoredDoc("q", p, float(-rank)) for rank, p in enumerate(ranked)]
     measures = {
+        "hit_at_1": ir_measures.Success @ 1,
         "recall_at_5": ir_measures.R @ 5,
         "recall_at_10": ir_measures.R @ 10,
         "recall_at_100": ir_measures.R @ 100,

@@ -240,7 +240,7 @@ def score_answer(
     ``correct``: answered, every nugget and the value there, every paper of a list cited, and
     nothing of ``must_not`` said. ``partly``: not correct, but some nugget there and nothing of
     ``must_not`` said. ``crag``: see ``CRAG``. ``spans``, ``spans_right``: how many spans are cited,
-    and how many are exact. ``recall_at_5`` to ``ndcg_at_10``: see ``ranking_scores``, over the
+    and how many are exact. ``hit_at_1`` to ``ndcg_at_10``: see ``ranking_scores``, over the
     retrieved papers. ``words``: of the answer. ``confidence``: as the answer says.
     """
     answered = answer is not None and bool(answer["answered"])
@@ -314,7 +314,7 @@ def CRAG(*, correct: bool, partly: bool, answered: bool) -> float:  # noqa: N802
 def ranking_scores(
     ranked: Sequence[str], required: Sequence[str], acceptable: Sequence[str] = ()
 ) -> Scores:
-    """R@5, R@10, R@100, RR and nDCG@10 of one ranking against the required papers.
+    """Hit@1, R@5, R@10, R@100, RR and nDCG@10 of one ranking against the required papers.
 
     As trec_eval and ir-measures define them, with binary gain (Järvelin & Kekäläinen 2002 with the
     discount 1/log2(rank + 1)); a test holds them against ir-measures, which is no dependency since
@@ -329,6 +329,7 @@ def ranking_scores(
     ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(wanted), 10) + 1))
     gained = sum(1 / math.log2(rank + 1) for rank, hit in enumerate(gains[:10], 1) if hit)
     return {
+        "hit_at_1": float(any(gains[:1])),
         "recall_at_5": sum(gains[:5]) / len(wanted),
         "recall_at_10": sum(gains[:10]) / len(wanted),
         "recall_at_100": sum(gains[:100]) / len(wanted),
@@ -456,6 +457,7 @@ def _right_abstention(row: Row) -> tuple[float, float] | None:
 
 
 MEASURES: tuple[Measure, ...] = (
+    _mean("hit_at_1", "hit@1"),
     _mean("recall_at_5", "Recall@5"),
     _mean("recall_at_10", "Recall@10"),
     _mean("rr", "reciprocal rank"),

@@ -37,7 +37,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
                 "list_recall", "list_f1", "false_said", "words", "median_words"),
     "Citations": ("cited_precision", "cited_recall", "citation_recall", "citation_precision",
                   "citation_f1", "span_exactness"),
-    "Retrieval": ("ndcg_at_10", "recall_at_5", "recall_at_10", "recall_at_100", "rr"),
+    "Retrieval": ("ndcg_at_10", "hit_at_1", "recall_at_5", "recall_at_10", "recall_at_100", "rr"),
     "Knowing what it does not know": (
         "answered", "over_refusal", "abstained_near_miss", "abstained_off_topic",
         "abstention_precision", "abstention_recall", "calibration_error", "aurc"),
@@ -45,7 +45,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
                "failed"),
 }  # fmt: skip
 """Figures by what they say of an answer, for a page that has room to part them."""
-_BY_KIND = ("n", "answered", "accuracy", "nugget_recall", "cited_recall", "citation_f1")
+_BY_KIND = (
+    "n", "answered", "accuracy", "nugget_recall", "cited_recall", "citation_f1", "hit_at_1",
+    "recall_at_5", "recall_at_10",
+)  # fmt: skip
 
 
 def title_of(name: str) -> str:
@@ -71,7 +74,7 @@ def text_table(summary: Json) -> str:
         by_kind = Table(box=None, pad_edge=False)
         by_kind.add_column("kind")
         for name in _BY_KIND:
-            by_kind.add_column(name.replace("_", " "), justify="right")
+            by_kind.add_column(_column(name), justify="right")
         for kind, figures in kinds.items():
             by_kind.add_row(kind, *(_of_kind(figures, name) for name in _BY_KIND))
         console.print()
@@ -104,7 +107,7 @@ def markdown(summaries: Sequence[Json]) -> str:
             lines.append("| " + " | ".join((title_of(name), *cells(name, figure))) + " |")
         kinds = summary.get("kinds") or {}
         if len(kinds) > 1:
-            lines += ["", "| kind | " + " | ".join(n.replace("_", " ") for n in _BY_KIND) + " |"]
+            lines += ["", "| kind | " + " | ".join(map(_column, _BY_KIND)) + " |"]
             lines.append("|---|" + "---:|" * len(_BY_KIND))
             for kind, figures in kinds.items():
                 row = (_of_kind(figures, name) for name in _BY_KIND)
@@ -348,6 +351,11 @@ def _number(name: str, value: float) -> str:
     if name == "cost":
         return f"{value:.3g}"
     return f"{value:.1f}" if name.endswith("_ms") or name in _COUNTS else f"{value:.3f}"
+
+
+def _column(name: str) -> str:
+    """What a column of ``_BY_KIND`` is called, short."""
+    return name.replace("_at_", "@").replace("recall@", "R@").replace("_", " ")
 
 
 def _of_kind(figures: Json, name: str) -> str:

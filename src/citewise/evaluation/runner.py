@@ -499,7 +499,7 @@ def commit() -> str | None:
 
 # -- retrieval --------------------------------------------------------------------------------
 
-_RETRIEVAL = ("ndcg_at_10", "recall_at_5", "recall_at_10", "recall_at_100", "rr")
+_RETRIEVAL = ("ndcg_at_10", "hit_at_1", "recall_at_5", "recall_at_10", "recall_at_100", "rr")
 
 
 def run_retrieval(
