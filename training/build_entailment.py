@@ -2,13 +2,15 @@
 
     pip install onnx safetensors numpy onnxruntime tokenizers
     python training/build_entailment.py CHECKPOINT.safetensors... [--measure PAIRS.jsonl]
+    python training/build_entailment.py --unpack CHECKPOINT.safetensors
 
 Of several checkpoints the mean is built (Wortsman et al. 2022, arXiv:2203.05482); one that is named
 twice counts twice.
 
 The graph is written node by node with ``onnx``, in eight bits as the sentence encoder is; the
 tokenizer is the encoder's own. The same checkpoint gives the same bytes. ``--measure`` builds the
-graph in full precision as well and prints how far the two agree on held-out rows.
+graph in full precision as well and prints how far the two agree on held-out rows. ``--unpack``
+writes what is shipped as a checkpoint to go on from, in the eight bits that it has.
 
 The graph lacks the relevance branch that lists and overviews need: train_relevance.py and
 build_relevance.py go on from it.
@@ -26,8 +28,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import safetensors.numpy
-from build_encoder import ROOT, Array, Graph, Kind, layer_names, layers, norm
-from onnx import TensorProto, helper
+from build_encoder import LAYERS, ROOT, Array, Graph, Kind, layer_names, layers, norm
+from onnx import TensorProto, helper, numpy_helper
 
 from citewise.grounding.entailment import EntailmentModel
 
@@ -111,6 +113,39 @@ def build(weights: Mapping[str, Array], kind: Kind) -> bytes:
     return content
 
 
+def unpacked(model: onnx.ModelProto) -> dict[str, Array]:
+    """A built model's weights under the names of a checkpoint."""
+    held = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+
+    def linear(name: str) -> Array:
+        found: Array = (held[f"{name}.q"].astype(np.float32) * held[f"{name}.scale"]).T
+        return found
+
+    state = {
+        "words.weight": held["words.q"].astype(np.float32) * held["words.scale"],
+        "places.weight": held["places"],
+        "types.weight": held["types"],
+        "norm.weight": held["embeddings.LayerNorm.gamma"],
+        "norm.bias": held["embeddings.LayerNorm.beta"],
+    }
+    for layer in range(LAYERS):
+        ours, at = f"layers.{layer}.", f"encoder.layer.{layer}."
+        for name, norm_of, bias in (
+            ("qkv", "", "qkv.bias"),
+            ("out", "attention.output", "attention.output.dense.bias"),
+            ("up", "", "up.bias"),
+            ("down", "output", "output.dense.bias"),
+        ):
+            state[f"{ours}{name}.weight"] = linear(f"{at}{name}")
+            state[f"{ours}{name}.bias"] = held[f"{at}{bias}"]
+            if norm_of:
+                state[f"{ours}{name}_norm.weight"] = held[f"{at}{norm_of}.LayerNorm.gamma"]
+                state[f"{ours}{name}_norm.bias"] = held[f"{at}{norm_of}.LayerNorm.beta"]
+    for name in ("pool.weight", "pool.bias", "head.weight", "head.bias"):
+        state[name] = held[name]
+    return {name: np.ascontiguousarray(value) for name, value in state.items()}
+
+
 def measure(exact: bytes, small: bytes, rows: Path) -> None:
     """Prints how far the eight-bit model's probabilities are from full precision."""
     kept = [json.loads(line) for line in rows.open(encoding="utf-8")]
@@ -133,10 +168,16 @@ def measure(exact: bytes, small: bytes, rows: Path) -> None:
 def main() -> None:
     """Builds and writes the model, or measures it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("checkpoints", type=Path, nargs="*")
+    parser.add_argument("--unpack", type=Path, metavar="FILE", help="write the shipped model so")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--measure", type=Path, metavar="PAIRS")
     options = parser.parse_args()
+    if options.unpack:
+        safetensors.numpy.save_file(unpacked(onnx.load(OUT / "model.onnx")), options.unpack)
+        return
+    if not options.checkpoints:
+        parser.error("a checkpoint, or --unpack")
     weights = published_names(mean_of(options.checkpoints))
     content = build(weights, "tokens")
     if options.measure:

@@ -1,4 +1,4 @@
-"""Draw the rows that the ninth and tenth stage of the entailment model learn from.
+"""Draw the rows that the ninth to the eleventh stage of the entailment model learn from.
 
     for each NAME of SOURCES: python training/pairs.py --data DIR --only NAME --out ROWS/p.jsonl
     python training/mix_rows.py ROWS --stage 10 --out ROWS/ten.jsonl
@@ -32,7 +32,7 @@ OTHERS = {
 """Rows drawn of what earlier stages saw."""
 KEPT_ARXIV, KEPT_BIOMEDICAL = slice(120, 150), slice(35, None)
 """Which papers of the worded rows are kept to measure with."""
-KEPT = {"leaning": 36, "parts": 15}
+KEPT = {"leaning": 36, "parts": 15, "close": 20, "moreparts": 10}
 """How many of the others."""
 
 Row = dict[str, Any]
@@ -50,6 +50,17 @@ class Stage:
 STAGES = {
     9: Stage(9, {"worded": 2}),
     10: Stage(10, {"worded": 1, "leaning": 2, "parts": 2}),
+    11: Stage(
+        11,
+        {
+            "worded": 1,
+            "leaning": 1,
+            "parts": 1,
+            "moreleaning": 2,
+            "moreparts": 2,
+            "close": 2,
+        },
+    ),
 }
 
 

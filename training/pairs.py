@@ -96,7 +96,22 @@ IN_PART = {
 TERSE = {"k1": 1, "k2": 1, "k3": 1, "k4": 1, "v1": 0, "v2": 0, "v3": 0}
 """Whether the abstract answers the questions of training/written/t*.jsonl, by key."""
 WORDED_CLAIMS = {"t": SUPPORTED, "r": CONTRADICTED, "n": NOT_STATED}
-"""What the claims of training/written/worded-*.jsonl say of their abstract, by key."""
+"""What the claims of training/written/worded-*.jsonl and close-*.jsonl say of their abstract, by
+key."""
+ANSWERS = {
+    "t": SUPPORTED,
+    "t2": SUPPORTED,
+    "t3": SUPPORTED,
+    "t4": SUPPORTED,
+    "p": NOT_STATED,
+    "p2": NOT_STATED,
+    "p3": NOT_STATED,
+    "r": CONTRADICTED,
+    "r2": CONTRADICTED,
+    "n": NOT_STATED,
+    "n2": NOT_STATED,
+}
+"""What the sentences of training/written/answers-*.jsonl say of their passages, by key."""
 WORDED_QUESTIONS = {"q": 1, "u": 0}
 """Whether the abstract answers the questions of training/written/worded-*.jsonl, by key."""
 WRITTEN = Path(__file__).parent / "written"
@@ -321,19 +336,38 @@ def backed_rows() -> Iterator[Row]:
                     yield claim(item[key], item["e"], label, f"{name}-{key}", item["id"])
 
 
-def leaning_rows() -> Iterator[Row]:
+def leaning_rows(files: str) -> Iterator[Row]:
     """Claims about health that words state, speak for, speak against or have no bearing on."""
-    for item in written("leaning-*.jsonl"):
+    for item in written(files):
         for key, labels in LEANING.items():
             for label in labels:
                 yield claim(item[key], item["e"], label, f"leaning-{key}", item["id"])
 
 
-def parts_rows() -> Iterator[Row]:
+def parts_rows(files: str) -> Iterator[Row]:
     """Sentences of an encyclopaedia that a page backs whole, or but for one detail."""
-    for item in written("parts-*.jsonl"):
+    for item in written(files):
         for key, label in IN_PART.items():
             yield claim(item[key], item["e"], label, f"parts-{key}", item["id"])
+
+
+def close_rows(data: Path) -> Iterator[Row]:
+    """Claims in the very words of an abstract, but for what decides."""
+    items = written("close-*.jsonl")
+    found = abstracts_of(data, items)
+    for item in items:
+        _, text = found[item["id"]]
+        for key, label in WORDED_CLAIMS.items():
+            for said in item[key]:
+                yield claim(said, text, label, f"close-{key}", item["id"])
+
+
+def answer_rows() -> Iterator[Row]:
+    """Sentences of an assistant's answer beside the passages that it read for a question."""
+    for item in written("answers-*.jsonl"):
+        for key, label in ANSWERS.items():
+            yield claim(item[key], item["e"], label, f"answers-{key}", item["id"])
+        yield question(item["question"], item["e"], 1, "answers-q", item["id"])
 
 
 def near_rows(rng: random.Random) -> Iterator[Row]:
@@ -449,8 +483,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
         "--only",
-        help="scifact, pubmedqa, arxiv, written, numbers, evidence, backed, leaning, parts, near, "
-        "terse or worded",
+        help="scifact, pubmedqa, arxiv, written, numbers, evidence, backed, leaning, parts, "
+        "moreleaning, moreparts, close, answers, near, terse or worded",
     )
     parser.add_argument("--arxiv", type=int, default=9000, help="papers to make pairs of by rule")
     options = parser.parse_args()
@@ -465,8 +499,12 @@ def main() -> None:
         "numbers": number_rows(options.data, random.Random(SEED)),
         "evidence": evidence_rows(),
         "backed": backed_rows(),
-        "leaning": leaning_rows(),
-        "parts": parts_rows(),
+        "leaning": leaning_rows("leaning-*.jsonl"),
+        "parts": parts_rows("parts-*.jsonl"),
+        "moreleaning": leaning_rows("more-leaning.jsonl"),
+        "moreparts": parts_rows("more-parts.jsonl"),
+        "close": close_rows(options.data),
+        "answers": answer_rows(),
         "near": near_rows(random.Random(SEED)),
         "terse": terse_rows(options.data, random.Random(SEED)),
         "worded": worded_rows(options.data, random.Random(SEED)),

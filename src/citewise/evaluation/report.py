@@ -72,7 +72,7 @@ def text_table(summary: Json) -> str:
     kinds = summary.get("kinds") or {}
     if len(kinds) > 1:
         by_kind = Table(box=None, pad_edge=False)
-        by_kind.add_column("kind")
+        by_kind.add_column("kind", min_width=len("false_premise"))
         for name in _BY_KIND:
             by_kind.add_column(_column(name), justify="right")
         for kind, figures in kinds.items():
