@@ -21,14 +21,14 @@ UNSURE = 0.5
 """Probability below which an answer says that it may miss what is asked."""
 
 WEIGHTS: dict[str, float] = {
-    "bias": -10.0,
-    "cosine": 3.23,
-    "passage": 1.31,
-    "names": 1.76,
-    "wanted": 0.7,
-    "specific": 1.75,
-    "answered, near": 5.19,
-    "answered, covered": 1.84,
+    "bias": -9.95,
+    "cosine": 3.22,
+    "passage": 1.22,
+    "names": 1.73,
+    "wanted": 0.71,
+    "specific": 1.81,
+    "answered, near": 5.2,
+    "answered, covered": 1.89,
 }
 """Of what ``signals`` makes of the features."""
 
