@@ -87,8 +87,7 @@ figure         value   95 % interval   n
 nugget recall  0.814  0.714 to 0.914  90
 words an answer  131.9 131.8 to 132.0 90
 
-                                       nugget        cited    citation
-kind        n  answered  accuracy      recall       recall          f1  hit@1  R@5  R@10
+kind        n  answered  accuracy  nugget recall  cited recall  citation f1  hit@1  R@5  R@10
 fact       22      0.95
 near_miss  10      0.70"""
 

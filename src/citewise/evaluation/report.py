@@ -71,8 +71,8 @@ def text_table(summary: Json) -> str:
     console.print(table)
     kinds = summary.get("kinds") or {}
     if len(kinds) > 1:
-        by_kind = Table(box=None, pad_edge=False)
-        by_kind.add_column("kind", min_width=len("false_premise"))
+        by_kind = Table(box=None, pad_edge=False, collapse_padding=True)
+        by_kind.add_column("kind", no_wrap=True, min_width=13)
         for name in _BY_KIND:
             by_kind.add_column(_column(name), justify="right")
         for kind, figures in kinds.items():
