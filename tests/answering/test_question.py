@@ -397,6 +397,24 @@ def test_a_pronoun_is_not_what_its_own_clause_asks_for(
 
 
 @pytest.mark.parametrize(
+    ("question", "of_falcon"),
+    [
+        ("What hardware do they use for federated learning?", False),
+        ("Which codecs do they pick in audio synthesis?", False),
+        ("What hardware do they use for speculative decoding?", True),
+        ("What do they use for zxqvy?", True),
+        ("What accuracy do they reach on ImageNet?", True),
+    ],
+)
+def test_they_may_be_whoever_works_in_another_field(
+    question: str, of_falcon: bool, sample_library: Library
+) -> None:
+    understood = understand(question, ABOUT_FALCON, sample_library)
+    assert bool(understood.focus) is of_falcon
+    assert ("Falcon" in understood.standalone) is of_falcon
+
+
+@pytest.mark.parametrize(
     ("asked", "matter"),
     [
         ("Which papers are surveys of pruning?", "pruning"),

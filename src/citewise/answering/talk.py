@@ -35,6 +35,12 @@ _OF_ITSELF = re.compile(
     re.IGNORECASE,
 )
 """A pronoun that may mean what its own question names before it; not that of 'faster than it'."""
+_PEOPLE = re.compile(
+    r"^(?:what|which|how)\b.*\bdo they (?:use|apply|take|choose|pick)\b.*?\b(?:for|in)"
+    r" (?P<field>.+)",
+    re.IGNORECASE,
+)
+"""'They' may be whoever works in the field that is named: 'what do they use for drug design?'"""
 _CLAUSE = re.compile(r"[,;:.?!]\s|\s(?:and|but|or)\s", re.IGNORECASE)
 """Between what a question names and the clause in which a pronoun stands for it."""
 _OPENING = re.compile(
@@ -292,6 +298,14 @@ def stands_alone(question: str, papers: Sequence[Paper], library: Library) -> bo
     return bool(own)
 
 
+def _asks_of_people(text: str, papers: Sequence[Paper], library: Library) -> bool:
+    """Whether 'they' are those who work in a field that papers here have, but none in focus."""
+    asked = _PEOPLE.search(text)
+    field = own_terms(asked["field"], library) if asked else set()
+    held = library.document_frequencies(list(field))
+    return bool(field) and all(held.values()) and not field & terms_of(papers, library)
+
+
 def of_those(text: str, papers: Sequence[Paper], library: Library) -> bool:
     """Whether a question is which of the papers before it is or does something.
 
@@ -406,6 +420,8 @@ def turns_away(text: str, papers: Sequence[Paper], library: Library) -> bool:
     'How fast is FastDepth?' after a talk about energy is about another paper, and in 'what does
     FastDepth use, and how fast is it?' the pronoun is its.
     """
+    if _asks_of_people(text, papers, library):
+        return True
     leaning = LEANING.search(text)
     if leaning and not _OF_ITSELF.search(text[: leaning.end()]):
         return False
