@@ -77,6 +77,19 @@ def test_a_frame_rate_in_short_is_not_called_left_out(unit: str, tmp_path: Path)
     assert "**12" in answer.text
 
 
+@pytest.mark.parametrize("asked", ["sets", "data sets", "datasets", "benchmarks"])
+def test_datasets_are_counted_whatever_they_are_called(asked: str, tmp_path: Path) -> None:
+    with Library.open(tmp_path / "library") as library:
+        told = "We present Quill, a renderer of books. It is better on six of nine datasets."
+        library.add([replace(HARBOR, title="Quill: drawing books", abstract=told), LANTERN])
+        talk = [
+            Message("user", "What is Quill?"),
+            Message("assistant", "Quill draws books [1]."),
+        ]
+        answer = Assistant(library).ask(f"On how many {asked} does it help?", history=talk)
+    assert "six of nine" in answer.text
+
+
 @pytest.mark.parametrize(
     ("question", "said"),
     [

@@ -25,6 +25,8 @@ from citewise.types import QuestionKind
         ("do glass caches help in all trials?", QuestionKind.YES_NO),
         ("are there other methods?", QuestionKind.LIST),
         ("do you have papers about caching?", QuestionKind.LIST),
+        ("How many of the tower papers put glass in walls, and which are they?", QuestionKind.LIST),
+        ("how many use a cache? name them", QuestionKind.LIST),
         # A measure that has a short name.
         ("what PSNR does Lantern achieve?", QuestionKind.NUMBER),
         ("what Dice did the tower model get?", QuestionKind.NUMBER),

@@ -37,6 +37,7 @@ from citewise.backends.figures import figure_for, in_bold
         # By the measure that is named, or its initials.
         ("What is the hazard ratio?", "(hazard ratio, 0.73; 95% CI, 0.58 to 0.92)", "0.73"),
         ("What is the hazard ratio?", "lower by 23% (HR = 0.77, 95% CI: 0.6-0.9)", "0.77"),
+        ("What is the average concordance index?", "88% of 90 with a C-index of 0.816", "0.816"),
         ("odds ratio for stroke", "ORs of 1.54 (1.06-2.23) for stroke", "1.54"),
         ("What is the hazard ratio?", "odds ratio 2.1 and hazard ratio 1.4", "1.4"),
         (

@@ -174,6 +174,7 @@ _SAME_COUNT = tuple(
         "animal mouse mice rat monkey dog rabbit pig fish n",
         "paper article publication study work trial review reference report",
         "gpu card device node",
+        "set dataset corpus corpora benchmark",
         "frame fp",  # 'FPS' less its last letter
         "millisecond second minute hour day week month year",
     )
@@ -181,7 +182,8 @@ _SAME_COUNT = tuple(
 """Words for the same things, where they are counted."""
 _SAID_OTHERWISE = frozenset(
     map(
-        stem, "dataset benchmark task model method baseline point dollar euro byte gb mb tb".split()
+        stem,
+        "set dataset benchmark task model method baseline point dollar euro byte gb mb tb".split(),
     )
 )
 """What abstracts name without counting it, or give by a sign."""

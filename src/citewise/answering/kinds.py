@@ -104,12 +104,17 @@ _LIST = re.compile(
     r"|^(?:what|which) (?:[\w-]+\s+){1,12}(?:are|were|have been) (?:there|described|proposed"
     r"|reported|presented|studied|mentioned|listed|in here)\b"
     rf"|^(?:list|name|enumerate)\b|^(?:find|show|give)\b.{{0,40}}\b(?:all|every|{_MANY})\b"
-    r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,2}"
-    r"(?:papers|works|studies|methods)\b)"
+    r"|\bhow many (?:of (?:them|these|those)\b|(?:[\w-]+\s+){0,4}"
+    r"(?:papers|works|studies|methods)\b)|\b(?:which|what|who) are they\b(?=[?. ]*$)"
     rf"|^(?!{_WHETHER}).*\b(?:all|every|any) (?:the )?(?:[\w-]+\s+){{0,2}}"
     rf"(?:{_MANY}|paper|work|study|method)\b",
     re.IGNORECASE,
 )
+_COUNTED_AND_NAMED = re.compile(
+    r"\bhow many\b.*\b(?:(?:which|what|who) (?:ones )?are they|(?:list|name) them|which ones)\b",
+    re.IGNORECASE,
+)
+"""How many papers, and which."""
 _COMPARISON = re.compile(
     r"\b(?:compare[ds]?|comparison|contrast|versus|vs\.?|differ(?:s|ences?)?"
     r"|different(?= from\b| than\b| to\b|[?.]|$)"
@@ -284,6 +289,8 @@ def _model() -> KindModel:
 def kind_of(question: str) -> QuestionKind:
     """The kind of answer a question wants, by its words."""
     kind = _model().kind(question)
+    if kind is QuestionKind.NUMBER and _COUNTED_AND_NAMED.search(_plain(question)):
+        return QuestionKind.LIST
     if kind is QuestionKind.FACT and rival_named(question) and _WHATEVER.search(_plain(question)):
         return QuestionKind.LIST
     return kind

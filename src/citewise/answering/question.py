@@ -192,6 +192,12 @@ def without_commands(question: str) -> str:
     return " ".join(kept) if kept else question
 
 
+def _spelled(turn: Message, library: Library) -> Message:
+    if turn.role != "user":
+        return turn
+    return replace(turn, content=library.as_spelled(turn.content))
+
+
 def understand(
     question: str,
     history: Sequence[Message],
@@ -206,7 +212,8 @@ def understand(
     turns are carried over by rule. The focus holds the papers that the question leans on.
     """
     given = filters or Filters()
-    spelled, misspelt = respelled(without_commands(" ".join(question.split())), library)
+    typed = library.as_spelled(without_commands(" ".join(question.split())))
+    spelled, misspelt = respelled(typed, library)
     narrows = bool(history) and _ONLY.match(spelled)
     if narrows:
         # A date that is wished for is read behind what it dates.
@@ -216,7 +223,7 @@ def understand(
     text, chosen, notes = wished.text, wished.filters, (*misspelt, *dated.notes, *wished.notes)
     if not history:
         return Question(question, text, _kind_here(text, library), chosen, notes=notes)
-    talk = Talk(history, library)
+    talk = Talk([_spelled(turn, library) for turn in history], library)
     if (added := others(text)) is not None:
         return _others(question, rewritten or _of_others(talk, added), talk.shown, chosen, notes)
     if narrows and not rewritten:

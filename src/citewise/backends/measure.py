@@ -108,6 +108,9 @@ def measure_named(question: str) -> Measure | None:
     called = [rf"(?i:{_HYPHEN.join(map(re.escape, parts))})"]
     # The 'adjusted hazard ratio' is 'AHR' or 'HR'.
     called += [re.escape(initials[at:]) for at in range(len(initials) - 1)]
+    if len(core) > 1:
+        # The 'concordance index' is the 'C-index'.
+        called.append(rf"{re.escape(core[0][0].upper())}{_HYPHEN}(?i:{re.escape(core[1])})")
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(called)})(?i:s?(?:{_FILLER})?)(?!\w)")
     return Measure(" ".join(words), tuple(word.lower() for word in core), pattern)
 

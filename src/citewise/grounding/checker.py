@@ -21,6 +21,7 @@ from citewise.grounding.locks import Broken, check_locks, has_cue
 from citewise.grounding.overlap import Overlap, SentenceText, overlap, plain, read
 from citewise.models.loading import side_by_side
 from citewise.types import Support, Verdict
+from citewise.variants import american
 
 LONGEST_CLAIM = 20_000
 """Characters; what is longer is no single claim, and is supported only where it is copied."""
@@ -173,8 +174,13 @@ def read_pair(claim: str, evidence: Sequence[str], context: str = "") -> Reading
 def read_pairs(pairs: Sequence[tuple[str, Sequence[str], str]]) -> list[Reading | None]:
     """``read_pair`` for many ``(claim, evidence, context)``, and the models' views, in one go.
 
-    A claim of several sentences is as good as its weakest one.
+    A claim of several sentences is as good as its weakest one. British and American spellings are
+    the same.
     """
+    pairs = [
+        (american(claim), [american(text) for text in evidence], american(context))
+        for claim, evidence, context in pairs
+    ]
     readings = [read_pair(*pair) for pair in pairs]
     asked: list[tuple[str, str]] = []
     places: list[int] = []

@@ -19,6 +19,7 @@ import tantivy
 from citewise.errors import LibraryError
 from citewise.library.papers import Ids
 from citewise.library.wordings import Wording, number_of
+from citewise.variants import other_spellings
 
 LEXICAL_RULE = "tantivy-en-v1"
 """Part of a library's fingerprint: changes whenever the same text would be indexed differently."""
@@ -40,6 +41,22 @@ _SHORTENED = re.compile(
 _WORD = re.compile(r"\w(?:[\w.+-]*[\w+])?")
 _MARKED = re.compile(r"[A-Za-z][A-Z0-9]|[0-9][A-Z][A-Za-z]")
 """What makes a word a name wherever it stands: capitals or digits inside."""
+_TYPED = re.compile(r"(?:(?<![\w'’])[a-z]|(?:\A|(?<=[.?!:]\s))[A-Z])[a-z]{3,23}(?![\w'’])")
+"""A word that opens a sentence or has no capital: others may be of a title or a name."""
+_IN_ONE = re.compile(
+    r"(?<![\w'’-])(?P<one>cross|few|fine|high|long|low|multi|open|post|pre|real|self|zero)"
+    r"(?P<other>[a-z]{4,})(?![\w'’-])"
+)
+"""Words that papers may write in two: 'finetuning', 'realtime'."""
+_IN_TWO = re.compile(r"(?<![\w'’-])(?P<one>[a-z]{3,})(?=[ -](?P<other>[a-z]{3,})(?![\w'’-]))")
+"""Words that papers may write in one: 'data set', 'hyper-parameter'."""
+_NEVER_JOINED = frozenset(
+    "after all any any are been body can each ever every for here how long may may never not one"
+    " only out some that the then there these thing this those time what when where which while"
+    " who why with".split()
+)
+_JOINED_MORE = 2
+"""How many times as many papers must have two words in one: 'over all' is not 'overall'."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 _MOST_NAMES = 16
@@ -61,7 +78,7 @@ _WHOLE = 8
 """Up to so many times the papers asked for, scoring the whole library is quicker than picking."""
 
 _REMEMBERED = 50_000
-"""Ids that one view keeps: some 5 MB at most."""
+"""Ids that one view keeps, and counts of papers with two words: some 5 MB each at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +88,7 @@ class _View:
     searcher: tantivy.Searcher
     papers: int
     ids: dict[tuple[int, int], str] = field(default_factory=dict)
+    phrases: dict[str, int] = field(default_factory=dict)
 
     def id_of(self, address: tantivy.DocAddress) -> str:
         key = (address.segment_ord, address.doc)
@@ -312,6 +330,51 @@ class LexicalIndex:
         """In how many papers each stemmed word stands."""
         searcher = self._view().searcher
         return {term: int(searcher.doc_freq("body", term)) for term in terms}
+
+    def as_spelled(self, text: str) -> str:
+        """The text as more papers spell it: British or American, in one word or in two."""
+        spelled = _TYPED.sub(lambda match: self._as_most_spell(match[0]), text)
+        apart = _IN_ONE.sub(lambda match: self._in_two(match["one"], match["other"]), spelled)
+        pieces, end = [], 0
+        for match in _IN_TWO.finditer(apart):
+            if match.start() >= end and self._in_one(match["one"], match["other"]):
+                pieces.append(apart[end : match.end()])
+                end = match.end() + 1
+        return "".join((*pieces, apart[end:]))
+
+    def _in_two(self, one: str, other: str) -> str:
+        written = one + other
+        return f"{one} {other}" if self._held(f"{one} {other}") > self._held(written) else written
+
+    def _in_one(self, one: str, other: str) -> bool:
+        if one in _NEVER_JOINED or other in _NEVER_JOINED:
+            return False
+        joined = self._held(one + other)
+        return joined > 0 and joined > _JOINED_MORE * self._held(f"{one} {other}")
+
+    def _held(self, words: str) -> int:
+        """How many papers hold the words, one behind the other."""
+        stems = self.terms(words)
+        if len(stems) == 1:
+            return self.document_frequencies(stems)[stems[0]]
+        if not stems:
+            return 0
+        view = self._view()
+        if words not in view.phrases:
+            if len(view.phrases) > _REMEMBERED:
+                view.phrases.clear()
+            found = view.searcher.search(self._together(stems), 1, count=True)
+            view.phrases[words] = int(found.count)  # type: ignore[attr-defined]
+        return view.phrases[words]
+
+    def _as_most_spell(self, word: str) -> str:
+        others = tuple(other_spellings(word))
+        best, most = word, -1
+        for form in (word, *others) if others else ():
+            papers = self._held(form)
+            if papers > most:
+                best, most = form, papers
+        return best
 
     def count(self) -> int:
         """Papers in the index."""

@@ -561,7 +561,7 @@ class Library:
 
             found = self._retriever.search(query, max(k, READ), wanted, explain=explain)
             mark = time.perf_counter()
-            words = query.lstrip()[:LONGEST_QUERY]
+            words = self.as_spelled(query.lstrip()[:LONGEST_QUERY])
             hits = reranked(words, found.hits)
             hits = named_first(hits, self._lexical.named(words, mainly=True))[:k]
             took = (time.perf_counter() - mark) * 1000
@@ -696,6 +696,10 @@ class Library:
     def terms(self, text: str) -> list[str]:
         """The stemmed words of ``text`` that the word index knows how to look for."""
         return self._lexical.terms(text)
+
+    def as_spelled(self, text: str) -> str:
+        """The text with each word in the spelling, British or American, that more papers have."""
+        return self._lexical.as_spelled(text)
 
     def document_frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """In how many papers each stemmed word stands."""

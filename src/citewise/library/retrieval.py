@@ -165,7 +165,7 @@ class Retriever:
         timings: dict[str, float] = {}
         notes: list[str] = []
         whole = query.lstrip()
-        words = whole[:LONGEST_QUERY].rstrip()
+        words = self._lexical.as_spelled(whole[:LONGEST_QUERY].rstrip())
         if len(whole) > LONGEST_QUERY:
             notes.append(f"Only the first {LONGEST_QUERY} characters were searched.")
         terms = self._lexical.weights(words)
