@@ -4,7 +4,7 @@
     python training/fit_kinds.py            accuracy on questions of writers left out
     python training/fit_kinds.py --write    the table from all questions, then the same
 
-Reads ``written/kinds.jsonl``: 2,554 questions by sixteen runs of a language model (``writer``),
+Reads ``written/kinds.jsonl``: 2,634 questions by seventeen runs of a language model (``writer``),
 with topics and guidelines as README.md says; none of them saw an evaluation question. Multinomial
 logistic regression with a ridge; features that fewer than three questions have are left out.
 Figures come from fits without the questions of that writer.

@@ -329,6 +329,18 @@ def test_what_is_to_be_beaten_is_not_listed(asked: str, sample_library: Library)
     assert max(chosen.values()) > 0.1
 
 
+def test_each_paper_that_most_likely_belongs_is_offered(sample_library: Library) -> None:
+    text = "Which papers prune language models?"
+    question = Question(text, text, kind_of(text))
+    hits = sample_library.find(question.standalone, 18).hits
+    few = select_evidence(question, hits, sample_library, most=8, most_per_paper=8)
+    best = max(few.belongs.values())
+    likely = sorted((one for one in few.belongs.values() if one >= 0.67 * best), reverse=True)[:8]
+    offered = {item.paper.id for item in few.evidence}
+    assert len(likely) > 2
+    assert all(one in offered for one, p in few.belongs.items() if p >= likely[-1])
+
+
 @pytest.mark.parametrize("text", ["Which papers are there?", QUESTION, "Which opera is longest?"])
 def test_papers_are_judged_only_where_a_question_asks_for_some(
     text: str, sample_library: Library

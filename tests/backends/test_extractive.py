@@ -175,6 +175,15 @@ def test_as_many_papers_as_are_asked_for(asked: str, told: int) -> None:
     assert len({citation.paper.id for citation in cited.citations}) == told
 
 
+def test_of_more_papers_than_are_told_the_likeliest_are_told() -> None:
+    papers = [replace(LANTERN, id=f"p{at}", title=f"Cache {at}") for at in range(12)]
+    belong = {f"p{at}": 0.4 + at / 30 for at in range(12)}
+    cited = written(QuestionKind.LIST, *papers, asked="Which papers?", belong=belong)
+    told = [citation.paper.id for citation in cited.citations]
+    assert sorted(told) == sorted(f"p{at}" for at in range(12 - len(told), 12))
+    assert 1 < len(told) < 12
+
+
 def test_surveys_are_the_first_to_read() -> None:
     survey = replace(HARBOR, title="Caches of all kinds: a survey")
     cited = written(QuestionKind.LIST, LANTERN, survey, asked="What should I read on caches?")

@@ -64,6 +64,10 @@ _LONGEST_LEAD = 2
 """Sentences that are added before one that leans on them."""
 _WHOLE_ABSTRACT = 40
 """More sentences than an abstract has."""
+_LEADING = 10
+_LEADS = 0.67
+"""Papers of a list that something is told of, whatever others say: those that belong two thirds as
+likely as the likeliest."""
 _SIDES = 4
 """Papers of a comparison of which every sentence is offered, if there is room."""
 
@@ -571,11 +575,21 @@ def _answering_first(question: Question, scored: Sequence[_Scored]) -> list[_Sco
     return _best_first(ordered)
 
 
-def _in_turn(scored: Sequence[_Scored], kind: QuestionKind) -> Sequence[_Scored]:
+def _in_turn(
+    scored: Sequence[_Scored], kind: QuestionKind, belongs: Mapping[str, float]
+) -> Sequence[_Scored]:
     """Scored sentences in the order in which they are given their places.
 
-    A comparison must have all that its sides say before it says that something is not stated.
+    A comparison must have all that its sides say before it says that something is not stated, and a
+    list something of each of the papers that most likely belong.
     """
+    if belongs:
+        least = _LEADS * max(belongs.values())
+        likely = [paper_id for paper_id, chance in belongs.items() if chance >= least]
+        likeliest = sorted(likely, key=lambda paper_id: -belongs[paper_id])[:_LEADING]
+        firsts = {item[1].paper.id: item for item in reversed(scored)}
+        leading = [firsts[paper_id] for paper_id in likeliest if paper_id in firsts]
+        return [*leading, *(item for item in scored if item not in leading)]
     if kind is not QuestionKind.COMPARISON:
         return scored
     sides = list(dict.fromkeys(item[1].paper.id for item in scored))[:_SIDES]
@@ -660,21 +674,6 @@ def select_evidence(
     scored = _best_first(scored)
     if not several:
         scored = _answering_first(question, scored)
-    chosen: dict[tuple[str, int], _Scored] = {}
-    taken: dict[str, int] = {}
-    for item in _in_turn(scored, question.kind):
-        paper_id = item[1].paper.id
-        if len(chosen) >= most:
-            break
-        if taken.get(paper_id, 0) < most_per_paper:
-            taken[paper_id] = taken.get(paper_id, 0) + 1
-            chosen[paper_id, item[2]] = item
-    if condition is not None:
-        _add_holding(chosen, scored, condition)
-    _add_leads(chosen, scored)
-    offered = list(chosen.values())
-    if several:
-        offered = _best_first(offered)
     titles = [hit.paper.title for hit in hits[:5]]
     abstracts = [_own_words(hit.paper, rows) for hit in hits[:5]]
     texts = [f"{title}. {words}" for title, words in zip(titles, abstracts, strict=True)]
@@ -707,6 +706,21 @@ def select_evidence(
         else:
             answered = _answered(question, titles, abstracts)
         features = replace(features, answered=answered)
+    chosen: dict[tuple[str, int], _Scored] = {}
+    taken: dict[str, int] = {}
+    for item in _in_turn(scored, question.kind, belongs):
+        paper_id = item[1].paper.id
+        if len(chosen) >= most:
+            break
+        if taken.get(paper_id, 0) < most_per_paper:
+            taken[paper_id] = taken.get(paper_id, 0) + 1
+            chosen[paper_id, item[2]] = item
+    if condition is not None:
+        _add_holding(chosen, scored, condition)
+    _add_leads(chosen, scored)
+    offered = list(chosen.values())
+    if several:
+        offered = _best_first(offered)
     evidence = tuple(
         Evidence(
             n=n,

@@ -329,10 +329,13 @@ def _chosen(task: WritingTask) -> _Chosen:
         if facet := facet_asked(task.question.standalone):
             saying = [group for group in told if facet.said_in(group[0].span.text)]
             told = saying if len(saying) >= _FEWEST_THAT_SAY else told
-        if what_to_read_on(task.question.standalone):
-            told.sort(key=lambda group: not _holds(group[0].paper, SURVEYS))
         wider = [group for group in ranked if group[0].belongs >= BARELY]
-        return _Chosen(told[: _most_papers(task)], wider)
+        likeliest = sorted(told, key=lambda group: -group[0].belongs)
+        if what_to_read_on(task.question.standalone):
+            likeliest.sort(key=lambda group: not _holds(group[0].paper, SURVEYS))
+            return _Chosen(likeliest[: _most_papers(task)], wider)
+        likeliest = likeliest[: _most_papers(task)]
+        return _Chosen([group for group in told if group in likeliest], wider)
     compared = kind is QuestionKind.COMPARISON
     if not compared and (namesakes := _namesakes(ranked, task.question.standalone)):
         return _Chosen(namesakes[:_MOST_NAMESAKES], namesakes=True)
