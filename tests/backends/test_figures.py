@@ -164,6 +164,7 @@ def test_the_figure_asked_for_is_found(question: str, text: str, figure: str) ->
         ("What is the AUC of Lantern?", "Lantern has 520,000 pages of 3059 books."),
         ("What dose of vitamin D is given?", "vitamin D in serum rises with the dose (P < 0.001)"),
         ("What is the mean age?", "(1) mean age and (2) weight are given"),
+        ("what's the smallest lamp that beats an oven", "It incorporates 1) a lamp of light."),
         # Which of the two is each?
         ("What is the specificity?", "a sensitivity and specificity of 74.6% and 62.4%"),
         ("What is the prevalence of pain?", "the 6-month prevalence of pain fell"),

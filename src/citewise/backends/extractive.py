@@ -330,7 +330,7 @@ def _chosen(task: WritingTask) -> _Chosen:
             saying = [group for group in told if facet.said_in(group[0].span.text)]
             told = saying if len(saying) >= _FEWEST_THAT_SAY else told
         wider = [group for group in ranked if group[0].belongs >= BARELY]
-        likeliest = sorted(told, key=lambda group: -group[0].belongs)
+        likeliest = sorted(told, key=lambda group: -group[0].belongs * group[0].score)
         if what_to_read_on(task.question.standalone):
             likeliest.sort(key=lambda group: not _holds(group[0].paper, SURVEYS))
             return _Chosen(likeliest[: _most_papers(task)], wider)

@@ -108,7 +108,11 @@ _ASIDES = tuple(
             rf"\(\+{_NUMBER}\s?(?:\\?%|percent|points)?\)",
         ),
         (r"how many|number|sample", rf"\b[nN]\s?=\s?{_NUMBER}|\bthe\s\d+(?=\s[a-z])"),
-        (r"(?!)", r"(?<!\S)\(\d{1,2}\)(?=\s)|(?:^|(?<=[,;:]\s)|(?<=\band\s))\d{1,2}\)(?=\s)"),
+        (
+            r"(?!)",
+            r"(?<!\S)\(\d{1,2}\)(?=\s)|(?:^|(?<=[,;:]\s)|(?<=\band\s))\d{1,2}\)(?=\s)"
+            r"|(?<=\w\s)\d\)(?=\s(?:an?|the|we)\s)",
+        ),
     )
 )
 """Words of a question, and figures that answer no other: limits, p values, gains in brackets, sizes
