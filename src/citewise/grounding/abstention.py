@@ -35,16 +35,16 @@ WEIGHTS: dict[str, float] = {
 RULE = sha256_of(json.dumps(WEIGHTS))[:8]
 """Tells what was learnt of a library with these weights from what was learnt with others."""
 
-CONFIDENCE_BIAS = 0.57
-CONFIDENCE_SLOPE = 0.39
+CONFIDENCE_BIAS = 0.01
+CONFIDENCE_SLOPE = 0.56
 CONFIDENCE_OF_KIND: Mapping[QuestionKind, float] = {
-    QuestionKind.FACT: 0.52,
-    QuestionKind.NUMBER: 0.95,
-    QuestionKind.COMPARISON: -0.45,
-    QuestionKind.LIST: 0.36,
-    QuestionKind.OVERVIEW: -1.39,
-    QuestionKind.HOW: -0.08,
-    QuestionKind.YES_NO: 0.08,
+    QuestionKind.FACT: 0.65,
+    QuestionKind.NUMBER: 1.46,
+    QuestionKind.COMPARISON: -0.37,
+    QuestionKind.LIST: -0.53,
+    QuestionKind.OVERVIEW: -1.05,
+    QuestionKind.HOW: 0.18,
+    QuestionKind.YES_NO: -0.34,
 }
 """Log-odds to add for a kind of question; 0 for kinds that are absent. Fitted with the others by
 ``training/fit_abstention.py --confidence``: whoever asks for an overview is seldom told all."""
