@@ -76,6 +76,10 @@ def test_the_kind_of_answer_is_seen_in_the_words(question: str, kind: QuestionKi
         ("overview of caches at night please", "caches at night"),
         ("What do people do about full caches?", "full caches?"),
         ("Compare Lantern with Harbor", "Lantern with Harbor"),
+        ("What have people come up with against full caches?", "full caches?"),
+        ("I need papers that empty caches", "empty caches"),
+        ("I'm after studies of glass caches", "glass caches"),
+        ("papers in which caches overflow", "caches overflow"),
         # Where the frame is what is asked for, it stays.
         ("List the surveys.", "surveys."),
         # Of one paper, the whole question is searched for.

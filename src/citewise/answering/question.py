@@ -108,6 +108,8 @@ _FRAME = re.compile(
     r"|which|what|what's|who|how|how many|many|do|does|did|is|are|there|has|have|been|we|people"
     r"|researchers|authors|papers?|works?|stud(?:y|ies)|articles?|research|literature|methods?"
     r"|approaches|techniques|ways|tricks|ideas|known|know|going|out(?= there)|done|tried|proposed"
+    r"|i['’]?m after|need(?= (?:the |all )?(?:papers|works|studies|methods)\b)|looking(?= for)"
+    r"|com(?:e|es|ing) up with|against|in (?:which|what)"
     r"|say|exist|deal(?:s|ing)?|look(?:s|ing)? (?=at)|treat|address|discuss|concern|that|between"
     r"|at|of|on|about|in|for|to|with|behind)\b[,:]?\s+)+",
     re.IGNORECASE,
@@ -116,7 +118,7 @@ _FRAME = re.compile(
 _TAIL = re.compile(
     r"[\s,:;–-]*\b(?:please|in a nutshell|side by side|an? (?:short |brief )?overview"
     r"|(?:list|name) them|(?:in|across) (?:here|the library|th(?:is|ese) (?:library|papers))"
-    r"|(?:which|what) \w+ (?:exist|are there|have been proposed)"
+    r"|(?:which|what) (?:\w+ ){1,3}(?:exist|are there|have been proposed)"
     r"|(?:what is|what's) (?:going on|out there))[\s.?!]*$",
     re.IGNORECASE,
 )
