@@ -437,3 +437,20 @@ def test_a_list_tells_papers_that_fit_where_the_nearest_do_not(
         library.add([*near, *asked_for])
         answer = Assistant(library).ask("Which papers study sycophancy in chatbots?")
     assert {citation.paper.id for citation in answer.citations} == {"measured", "halved"}
+
+
+def test_what_was_talked_of_is_meant_however_many_papers_come_nearer(tmp_path: Path) -> None:
+    title = "Shared Hoisting Makes the Building of Very Tall Houses Quick"
+    shared = Paper("shared", title, "A large crane and a small one take turns. 17% less is used.")
+    others = [
+        Paper(f"steel-{n}", f"Steel saved in tower {n}", f"Towers save much steel. Tower {n} does.")
+        for n in range(60)
+    ]
+    with Library.open(tmp_path) as library:
+        library.add([shared, *others])
+        talk = [
+            Message("user", "Can a large and a small crane take turns in the building of towers?"),
+            Message("assistant", f"**{title}**\n\nA large crane and a small one take turns. [1]"),
+        ]
+        answer = Assistant(library).ask("How much steel does that save?", history=talk)
+        assert answer.retrieved[0].paper_id == "shared"

@@ -60,7 +60,7 @@ from citewise.grounding.abstention import (
     answerability,
     confidence,
 )
-from citewise.grounding.belonging import SQUARELY, told_of
+from citewise.grounding.belonging import SQUARELY, likeliest_first, told_of
 from citewise.grounding.reranking import READ, READ_WIDE, in_reading_order
 from citewise.library.library import Library
 from citewise.library.orders import order_spans, tells_a_model
@@ -120,6 +120,8 @@ _FOCUS_BONUS = 0.35
 """Added to the fused score (0 to 1) of a paper that the last turns were about."""
 _FOCUS_BONUS_WHEN_LOST = 0.9
 """The same when nothing else comes near the question: it then leans on what was said before."""
+_UNFOUND = 0.3
+"""Least score of a paper that the last turns were about and that the search did not bring up."""
 _NEAR_ENOUGH = 0.45
 """Cosine of question and passage from which a paper comes near it by itself."""
 NO_OTHERS = "besides the papers shown before, none here is squarely about it"
@@ -323,7 +325,10 @@ class Assistant:
             question = replace(question, kind=QuestionKind.FACT)
             odds = Answerability(max(odds.probability, _ALWAYS_TOLD), odds.reason)
 
-        draft = _Draft(question, history, effort, gathered.hits, odds, course.notes)
+        hits = gathered.hits
+        if question.kind in WIDE and selection.belongs:
+            hits = likeliest_first(hits, selection.belongs, question.kind)
+        draft = _Draft(question, history, effort, hits, odds, course.notes)
         quoted = self._quoted(form, last)
         chosen = quoted or selection.evidence
         if aspect is not None and aspect.spoken and not quoted:
@@ -594,11 +599,13 @@ class Assistant:
         merged = {hit.paper.id: hit for hit in focused.hits}
         # Scores are relative to one search: the wide search's are the ones that compare.
         scores = {hit.paper.id: hit.score for hit in found}
+        # Among many papers even the last of those found come near.
+        least = max(_UNFOUND, min(scores.values(), default=0.0))
         merged.update({hit.paper.id: hit for hit in found})
         rescored = [
             replace(
                 hit,
-                score=scores.get(paper_id, 0.3) + (bonus if paper_id in question.focus else 0.0),
+                score=scores.get(paper_id, least) + (bonus if paper_id in question.focus else 0.0),
             )
             for paper_id, hit in merged.items()
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from citewise.grounding.entailment import (
     MATTER_CHARACTERS,
@@ -17,7 +17,7 @@ from citewise.grounding.entailment import (
     passage_for,
     spelled_out,
 )
-from citewise.types import Question, QuestionKind
+from citewise.types import Hit, Question, QuestionKind
 
 BARELY = 0.08
 """Probability from which a paper may be told of at all."""
@@ -29,6 +29,10 @@ LIKELY = 0.25
 BESIDE_BEST: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.33, QuestionKind.OVERVIEW: 0.15}
 """Share of what the likeliest paper has that another must have. Narrow questions have lower
 probabilities throughout; an overview has room for what is at the edge of its matter."""
+PLACE_COUNTS: Mapping[QuestionKind, float] = {QuestionKind.LIST: 0.0, QuestionKind.OVERVIEW: 0.1}
+"""Log-odds that a place further down in the search takes off, where papers are put in order."""
+_EDGE = 1e-6
+"""How near a probability may come to 0 and 1."""
 TYPICAL_COSINE = 0.47
 """What a paper that is not embedded yet is taken to have."""
 
@@ -87,3 +91,21 @@ def told_of(chances: Sequence[float], kind: QuestionKind) -> list[bool]:
     """Which papers of these chances a list or an overview tells of; perhaps none."""
     least = max(BARELY, BESIDE_BEST[kind] * max(chances, default=0.0))
     return [chance >= least for chance in chances]
+
+
+def likeliest_first(
+    hits: Sequence[Hit], chances: Mapping[str, float], kind: QuestionKind
+) -> tuple[Hit, ...]:
+    """The hits by the chances of their papers (by id), each with the score of its new place.
+
+    Those without one stay last. Of an overview a place in the search counts beside the chance.
+    """
+
+    def fits(hit: Hit) -> float:
+        chance = min(max(chances[hit.paper.id], _EDGE), 1.0 - _EDGE)
+        return math.log(chance / (1.0 - chance)) - PLACE_COUNTS[kind] * hit.rank
+
+    judged = sorted((hit for hit in hits if hit.paper.id in chances), key=lambda hit: -fits(hit))
+    others = [hit for hit in hits if hit.paper.id not in chances]
+    pairs = zip((*judged, *others), hits, strict=True)
+    return tuple(replace(hit, rank=place.rank, score=place.score) for hit, place in pairs)
