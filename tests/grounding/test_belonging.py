@@ -5,8 +5,16 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citewise.grounding.belonging import BARELY, BESIDE_BEST, Closeness, chance, chances, told_of
-from citewise.types import Question, QuestionKind
+from citewise.grounding.belonging import (
+    BARELY,
+    BESIDE_BEST,
+    Closeness,
+    chance,
+    chances,
+    likeliest_first,
+    told_of,
+)
+from citewise.types import Hit, Paper, Question, QuestionKind, Span
 
 NEAR = Closeness(cosine=0.5, covered=0.5, standing=0.6)
 DETECTOR = (
@@ -71,3 +79,31 @@ def test_no_likelier_paper_than_one_that_is_told_of_is_left_out(
     kept = [p for p, keep in zip(found, told, strict=True) if keep]
     assert all(p < min(kept, default=2) for p, keep in zip(found, told, strict=True) if not keep)
     assert told[found.index(max(found))] == (max(found) >= BARELY)
+
+
+def _hits(count: int) -> tuple[Hit, ...]:
+    papers = [Paper(f"p{at}", f"Paper {at}", "Some words.") for at in range(count)]
+    span = Span.of("Some words.", 0, 11)
+    return tuple(Hit(at + 1, paper, 0.9 - at / 100, span) for at, paper in enumerate(papers))
+
+
+@given(st.lists(SHARES, min_size=1, max_size=12), st.integers(0, 3))
+def test_papers_come_in_the_order_in_which_they_belong(found: list[float], others: int) -> None:
+    hits = _hits(len(found) + others)
+    by_id = {f"p{at}": value for at, value in enumerate(found)}
+    ordered = likeliest_first(hits, by_id, QuestionKind.LIST)
+    assert sorted(hit.paper.id for hit in ordered) == sorted(hit.paper.id for hit in hits)
+    assert [(hit.rank, hit.score) for hit in ordered] == [(hit.rank, hit.score) for hit in hits]
+    judged = [min(max(by_id[hit.paper.id], 1e-6), 1 - 1e-6) for hit in ordered[: len(found)]]
+    assert all(one >= other for one, other in pairwise(judged))
+    assert [hit.paper.id for hit in ordered[len(found) :]] == [
+        hit.paper.id for hit in hits[len(found) :]
+    ]
+
+
+def test_of_an_overview_the_place_in_the_search_counts_too() -> None:
+    nearly = {"p0": 0.5, "p1": 0.51, "p2": 0.9}
+    order = [hit.paper.id for hit in likeliest_first(_hits(3), nearly, QuestionKind.OVERVIEW)]
+    assert order == ["p2", "p0", "p1"]
+    order = [hit.paper.id for hit in likeliest_first(_hits(3), nearly, QuestionKind.LIST)]
+    assert order == ["p2", "p1", "p0"]
