@@ -80,6 +80,17 @@ def test_a_question_of_common_words_does_not_lean_on_one_that_was_declined(
     assert "sourdough" not in after.standalone_question + after.text
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "speculative decoders meant to be quicker than whoever drafted them",
+        "compression schemes that really beat whatever bakers and tailors do with caches",
+    ],
+)
+def test_everyday_words_that_no_paper_has_do_not_decide(asked: str, assistant: Assistant) -> None:
+    assert assistant.ask(asked).answered
+
+
 def test_before_papers_have_vectors_their_words_decide(tmp_path: Path) -> None:
     with Library.open(tmp_path / "library") as library:
         library.ingest(sample_folder(), embed=False)

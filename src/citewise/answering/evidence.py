@@ -154,7 +154,9 @@ _FUNCTION_WORDS = frozenset(
     " compare paper papers work works study studies method methods approach approaches use used"
     " uses using get gets got make makes made let lets put say says said mention mentions mentioned"
     " please plain plainly simply briefly gist elaborate beginner beginners layman biggest newest"
-    " latest anything something anyone".split()
+    " latest anything something anyone someone somebody everyone everybody anybody nobody whoever"
+    " whatever whichever really actually quite rather maybe perhaps meant lot lots stuff thing"
+    " things folks besides apart instead else yet ever even".split()
 )
 """Words of questions that say nothing of their subject."""
 
@@ -423,7 +425,8 @@ def _touches_matter(
     if several:
         # Everyday words say nothing: few papers hold few of them.
         common = background().frequency
-        named = any(stem(word.lower()) not in common for word in terms.unknown)
+        rare = (word for word in terms.unknown if stem(word.lower()) not in common)
+        named = not all(word.islower() and in_vocabulary(word) for word in rare)
         if named and terms.unknown_weight >= _MOSTLY_UNKNOWN:
             return False
     unknown = _UNKNOWN_COSTS * features.unknown
