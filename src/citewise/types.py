@@ -341,6 +341,8 @@ class Question:
     """What a person should know about how it was read ('only what is by Ada Bo was searched')."""
     shown: tuple[str, ...] = ()
     """Ids of papers that were told of before, where others are wanted."""
+    leans: bool = False
+    """Whether it says by a pronoun, or not at all, what it is about: the papers in focus."""
 
 
 class Verdict(StrEnum):

@@ -454,3 +454,17 @@ def test_what_was_talked_of_is_meant_however_many_papers_come_nearer(tmp_path: P
         ]
         answer = Assistant(library).ask("How much steel does that save?", history=talk)
         assert answer.retrieved[0].paper_id == "shared"
+
+
+@pytest.mark.parametrize(
+    "asked", ["How does layer skipping work?", "how do vision tokenisers work?"]
+)
+def test_a_question_of_its_own_after_a_list_is_asked_of_all_papers(
+    asked: str, sample_library: Library
+) -> None:
+    assistant = Assistant(sample_library)
+    listed = assistant.ask("Which papers optimize GPU kernels?")
+    assert len(listed.citations) > 2
+    alone, after = assistant.ask(asked), assistant.ask(asked, history=listed.history)
+    assert after.answered
+    assert {one.paper.id for one in after.citations} == {one.paper.id for one in alone.citations}

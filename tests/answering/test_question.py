@@ -447,3 +447,16 @@ def test_a_condition_that_any_paper_may_hold_wants_a_list(
 ) -> None:
     kind = understand(asked, (), sample_library).kind
     assert kind in (QuestionKind.LIST, QuestionKind.OVERVIEW)
+
+
+def test_how_many_of_the_papers_asks_all_where_those_before_have_nothing_of_it(
+    sample_library: Library,
+) -> None:
+    talk = (
+        Message("user", "Which papers optimize GPU kernels?"),
+        Message(
+            "assistant", "- **Tilus: A Virtual Machine** runs kernels. [1]\n- **FlexQ** too. [2]"
+        ),
+    )
+    asked = "How many of the papers put Mamba into a vision model, and which are they?"
+    assert understand(asked, talk, sample_library).filters.papers == ()

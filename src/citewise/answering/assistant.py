@@ -594,13 +594,18 @@ class Assistant:
             kept = tuple(i for i in question.focus if i in question.filters.papers)
             within = replace(question.filters, papers=kept or question.filters.papers)
         nearest = max((hit.dense_score or 0.0 for hit in found), default=0.0)
-        bonus = _FOCUS_BONUS if nearest >= _NEAR_ENOUGH else _FOCUS_BONUS_WHEN_LOST
+        # After a list a question with words of its own is a new one; of one paper more is asked.
+        of_those = question.leans or len(question.focus) == 1
+        lost = of_those and nearest < _NEAR_ENOUGH
+        bonus = _FOCUS_BONUS_WHEN_LOST if lost else _FOCUS_BONUS
         focused = self.library.find(matter, len(question.focus), within)
         merged = {hit.paper.id: hit for hit in focused.hits}
         # Scores are relative to one search: the wide search's are the ones that compare.
         scores = {hit.paper.id: hit.score for hit in found}
-        # Among many papers even the last of those found come near.
-        least = max(_UNFOUND, min(scores.values(), default=0.0))
+        least = _UNFOUND
+        if question.leans and len(question.focus) == 1:
+            # Among many papers even the last of those found come near its words.
+            least = max(least, min(scores.values(), default=0.0))
         merged.update({hit.paper.id: hit for hit in found})
         rescored = [
             replace(

@@ -70,6 +70,7 @@ _NEW_ONE = re.compile(
     r"|\b(?:another|any other|other) (?:one|paper|method|model|work|approach)s?\b",
     re.IGNORECASE,
 )
+_OF_THE_PAPERS = re.compile(r"\bof the papers\b", re.IGNORECASE)
 _OF_SEVERAL = re.compile(
     r"\b(?:which|what) (?:one|of)\b|\b(?:both|the two|the others?|any of|none of)\b", re.IGNORECASE
 )
@@ -271,8 +272,13 @@ def understand(
     )
     focus = talk.compared if of_several else talk.papers
     ids = tuple(paper.id for paper in focus)
-    pointed = pointed_at(text, focus, chosen, of_those=of_those(text, focus, library))
-    chosen, notes = pointed.filters, (*notes, *pointed.notes)
+    # 'How many of the papers prune heads?' is about all where none of those has heads.
+    of_all = _OF_THE_PAPERS.search(text) and not own_terms(text, library) <= terms_of(
+        focus, library
+    )
+    if not of_all:
+        pointed = pointed_at(text, focus, chosen, of_those=of_those(text, focus, library))
+        chosen, notes = pointed.filters, (*notes, *pointed.notes)
     if rewritten:
         ids = () if turns_away(rewritten, focus, library) else ids
         return Question(question, rewritten, kind_of(rewritten), chosen, ids, notes)
@@ -300,7 +306,7 @@ def understand(
         # Its name alone would find the others of that name too.
         chosen = replace(chosen, papers=ids)
     kind = _kind_of_named(text, len(focus))
-    return Question(question, standalone, kind, chosen, ids, notes)
+    return Question(question, standalone, kind, chosen, ids, notes, leans=True)
 
 
 def _of_others(talk: Talk, added: str) -> str:
