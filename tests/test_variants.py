@@ -91,6 +91,12 @@ def test_a_search_finds_what_is_spelled_otherwise(tmp_path: Path, effort: str) -
         assert (best.paper.id, best.lexical_rank) == ("paper-2", 1)
 
 
+def test_matched_words_are_told_as_they_were_typed(tmp_path: Path) -> None:
+    with _library(tmp_path, FISH, GPU, CELLS) as library:
+        best = library.find("Optimising kernels").hits[0]
+        assert best.matched_words == ("Optimising", "kernels")
+
+
 def test_a_word_is_spelled_as_most_papers_do(tmp_path: Path) -> None:
     with _library(tmp_path, FISH, GPU, CELLS) as library:
         spelled = library.as_spelled("Optimise the behavior of Labour and of randomised tumours.")

@@ -51,9 +51,9 @@ _IN_ONE = re.compile(
 _IN_TWO = re.compile(r"(?<![\w'’-])(?P<one>[a-z]{3,})(?=[ -](?P<other>[a-z]{3,})(?![\w'’-]))")
 """Words that papers may write in one: 'data set', 'hyper-parameter'."""
 _NEVER_JOINED = frozenset(
-    "after all any any are been body can each ever every for here how long may may never not one"
-    " only out some that the then there these thing this those time what when where which while"
-    " who why with".split()
+    "after all and any are been body but can did does each ever every for from had has have her"
+    " here his how its long may never not one only our out per some than that the then there these"
+    " thing this those time use was were what when where which while who why with you your".split()
 )
 _JOINED_MORE = 2
 """How many times as many papers must have two words in one: 'over all' is not 'overall'."""

@@ -165,7 +165,8 @@ class Retriever:
         timings: dict[str, float] = {}
         notes: list[str] = []
         whole = query.lstrip()
-        words = self._lexical.as_spelled(whole[:LONGEST_QUERY].rstrip())
+        read = whole[:LONGEST_QUERY].rstrip()
+        words = self._lexical.as_spelled(read)
         if len(whole) > LONGEST_QUERY:
             notes.append(f"Only the first {LONGEST_QUERY} characters were searched.")
         terms = self._lexical.weights(words)
@@ -181,7 +182,7 @@ class Retriever:
             mark = time.perf_counter()
             dense = self._by_meaning(vector, depth, allowed)
             timings["dense"] = _ms_since(mark)
-            typed = self._typed(words) if explain else {}
+            typed = {**self._typed(words), **self._typed(read)} if explain else {}
             lexical = found()
         sought = _Sought(terms, typed, vector, True, memory)
         hits = self._ranked(sought, lexical, dense, k, explain, timings)
@@ -609,10 +610,11 @@ class Retriever:
         )
 
     def _typed(self, text: str) -> dict[str, str]:
-        """The stemmed words of a text, each as it was first typed."""
+        """The stemmed words of a text, as it and as papers spell them, each as it was typed."""
         typed: dict[str, str] = {}
         for word in dict.fromkeys(_WORD.findall(text)):
-            for term in self._lexical.terms(word):
+            spelled = self._lexical.as_spelled(word)
+            for term in self._lexical.terms(word if spelled == word else f"{word} {spelled}"):
                 typed.setdefault(term, word)
         return typed
 
